@@ -162,9 +162,9 @@ FLOORS = {
         receiving | sending | registry | incoming
         messages | store
         requests | passing
-        layers
+        layers | logged
         environment | owners
-        rows | standing
+        pace | rows | standing | step_log
         algebra | names
         errors | endpoints
     """,
@@ -202,7 +202,7 @@ FLOORS = {
         queries
         engine
         operations | reading | slicing
-        retention
+        retention | describing
         trees
         jobs
         registry
@@ -263,7 +263,8 @@ FLOORS = {
         watches | sticky
         prefixed
         connections
-        channel | order
+        manners
+        channel | nearest | order
         backoff | credentials | scope | questions
         endpoints | transactions
         errors | shapes

@@ -138,6 +138,7 @@ SHOWN_BY = {
     "series/asking": "series/test_interface.py",
     "series/chain": "series/test_exactness.py series/test_sealing.py",
     "series/content": "series/test_exactness.py series/test_sealing.py",
+    "series/describing": "series/prometheus/test_service.py",
     "series/draft": "series/test_exactness.py series/test_sealing.py",
     "series/effects": "series/test_exactness.py series/test_records.py",
     "series/generations": "series/test_records.py series/test_exactness.py",

@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 
 from roost.counters.changing import increment
-from roost.counters.environment import LmdbTrees
+from roost.counters.logged import LoggedTrees
 from roost.counters.store import Store
 
 
 def main() -> None:
-    store = Store.open(LmdbTrees(Path(sys.argv[1])), os.urandom)
+    store = Store.open(LoggedTrees(Path(sys.argv[1])), os.urandom)
     print("open", flush=True)  # noqa: T201 - who started it reads this
     while True:
         answers = [increment(store, [("a", 1), ("b", 2)]) for _it in range(3)]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from roost.counters.environment import LmdbTrees, MemoryTrees, Trees, Writes
 from roost.counters.errors import CounterStoreError
+from roost.counters.logged import LoggedTrees
 from roost.counters.requests import Limits, Request
 from roost.counters.store import Store
 
@@ -15,7 +16,10 @@ def entropy(seed: object = 0) -> Callable[[int], bytes]:
 
 
 def make_trees(kind: str, directory: Path) -> Trees:
-    return LmdbTrees(directory) if kind == "lmdb" else MemoryTrees()
+    """In memory, in LMDB, or as a member has them: with a log of steps above LMDB."""
+    if kind == "memory":
+        return MemoryTrees()
+    return LmdbTrees(directory) if kind == "lmdb" else LoggedTrees(directory, log_bytes=32 << 10)
 
 
 def open_store(seed: object = 0, trees: Trees | None = None, *, restored: bool = False) -> Store:
@@ -33,9 +37,10 @@ def limits(count_max: int, age_s: float = 100.0) -> Limits:
 class FailingTrees:
     """Trees of which one call fails: before it has done anything, or `late`, when it is done."""
 
-    def __init__(self, inner: Trees, *, late: bool = False) -> None:
+    def __init__(self, inner: Trees, *, late: bool = False, is_quick: bool = False) -> None:
         self.inner = inner
         self.late = late
+        self._is_quick = is_quick
         self.calls = 0
         self.fail_at = 0
 
@@ -66,6 +71,9 @@ class FailingTrees:
         self._attempt()
         self.inner.commit(writes)
         self._done()
+
+    def is_quick(self, rows_count: int) -> bool:
+        return self._is_quick or self.inner.is_quick(rows_count)
 
     def refresh(self) -> None:
         self._attempt()

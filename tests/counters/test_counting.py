@@ -17,12 +17,16 @@ from roost.counters.errors import (
     OwnerRefused,
 )
 from roost.counters.joining import Phase
+from roost.counters.pace import QUICK_ROWS_MAX
 from roost.counters.ports import State
 from roost.counters.requests import CHANGES_MAX, Request
 from roost.errors import OutcomeUnknown, Stopped
 from roost.sim.members.loop import pass_time
 from tests.counters.cluster import CountingCluster, run_counting
 from tests.counters.stores import FailingTrees
+
+# What a few turns of the loop take in virtual time.
+TURNS_S = 5e-5
 
 
 def test_every_member_counts_and_all_read_the_sum(tmp_path: Path) -> None:
@@ -191,9 +195,12 @@ def test_a_member_that_lacks_what_others_have_serves_nobody(tmp_path: Path) -> N
     run_counting(tmp_path, story)
 
 
-def test_when_the_device_fails_nothing_is_promised(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_quick", [False, True])
+def test_when_the_device_fails_nothing_is_promised(tmp_path: Path, *, is_quick: bool) -> None:
+    """Beside the loop, and in the turn that took the step."""
+
     async def story(cluster: CountingCluster) -> None:
-        failing = cluster.trees["m0"] = FailingTrees(MemoryTrees())
+        failing = cluster.trees["m0"] = FailingTrees(MemoryTrees(), is_quick=is_quick)
         cluster.at(0)._open_trees = lambda: failing
         await cluster.desk(0).increment([("a", 1)])
         await pass_time(1.0)
@@ -215,9 +222,10 @@ def test_when_the_device_fails_nothing_is_promised(tmp_path: Path) -> None:
     run_counting(tmp_path, story, size=1)
 
 
-def test_when_there_is_room_again_it_counts_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_quick", [False, True])
+def test_when_there_is_room_again_it_counts_again(tmp_path: Path, *, is_quick: bool) -> None:
     async def story(cluster: CountingCluster) -> None:
-        failing = cluster.trees["m0"] = FailingTrees(MemoryTrees())
+        failing = cluster.trees["m0"] = FailingTrees(MemoryTrees(), is_quick=is_quick)
         cluster.at(0)._open_trees = lambda: failing
         await cluster.desk(0).increment([("a", 1)])
         await pass_time(1.0)
@@ -235,6 +243,33 @@ def test_when_there_is_room_again_it_counts_again(tmp_path: Path) -> None:
         failing.commit = commit  # type: ignore[method-assign]  # and has room again
         await cluster.until(lambda: cluster.at(0).state is State.OPEN)
         assert await cluster.desk(0).increment([("a", 1)]) == [2]
+
+    run_counting(tmp_path, story, size=1)
+
+
+def test_a_small_step_is_durable_in_the_turn_that_took_it_unless_the_disk_is_slow(
+    tmp_path: Path,
+) -> None:
+    async def story(cluster: CountingCluster) -> None:
+        cluster.trees["m0"] = FailingTrees(MemoryTrees(), is_quick=True)
+        counting = cluster.at(0)
+        counting._open_trees = lambda: cluster.trees["m0"]
+        await cluster.desk(0).increment([("a", 1)])
+        await pass_time(1.0)
+        clock_s = counting.around.clock_s
+        began_s = clock_s()
+        await cluster.desk(0).increment([("a", 1)])
+        assert clock_s() - began_s < TURNS_S, "no thread was waited for"
+        large = [(f"n{it}", 1) for it in range(QUICK_ROWS_MAX)]
+        began_s = clock_s()
+        await cluster.desk(0).increment(large)
+        assert clock_s() - began_s > TURNS_S
+        for _it in range(100):
+            counting.pace.note(0.01)
+        began_s = clock_s()
+        await cluster.desk(0).increment([("a", 1)])
+        assert clock_s() - began_s > TURNS_S
+        assert await cluster.desk(0).read(["a", "n7"]) == [3, 1]
 
     run_counting(tmp_path, story, size=1)
 

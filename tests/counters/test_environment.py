@@ -9,11 +9,12 @@ from roost.counters import reading
 from roost.counters.changing import increment
 from roost.counters.environment import DIRECTORY, TREES, LmdbTrees, MemoryTrees, Trees, seal
 from roost.counters.errors import CounterStoreCorrupt, CounterStoreError
+from roost.counters.logged import LoggedTrees
 from tests.counters.stores import make_trees, open_store
 
 
-@pytest.mark.parametrize("kind", ["memory", "lmdb"])
-def test_both_kinds_of_trees_are_alike(kind: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["memory", "lmdb", "logged"])
+def test_all_kinds_of_trees_are_alike(kind: str, tmp_path: Path) -> None:
     trees = make_trees(kind, tmp_path)
     trees.commit({"parts": {b"b": b"2", b"a": b"1", b"c": b"3"}, "heard": {b"x": b""}})
     trees.refresh()
@@ -43,7 +44,7 @@ def test_reads_see_one_commit_until_they_are_told_to_look_again(tmp_path: Path) 
 
 def test_files_are_private(tmp_path: Path) -> None:
     directory = tmp_path / "member" / DIRECTORY
-    LmdbTrees(directory).close()
+    LoggedTrees(directory).close()
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
     assert {stat.S_IMODE(it.stat().st_mode) for it in directory.iterdir()} == {0o600}
 

@@ -10,10 +10,11 @@ import pytest
 
 from roost.counters import reading, upkeep
 from roost.counters.changing import delete, increment
-from roost.counters.environment import LmdbTrees, MemoryTrees, Trees
+from roost.counters.environment import Trees
 from roost.counters.errors import CounterStoreError
+from roost.counters.logged import LoggedTrees
 from roost.counters.store import Store
-from tests.counters.stores import FailingTrees, open_store, request
+from tests.counters.stores import FailingTrees, make_trees, open_store, request
 
 State = dict[str, int]
 
@@ -52,7 +53,7 @@ def play(trees: Trees) -> tuple[State, State]:
 
 
 @pytest.mark.parametrize("late", [False, True])
-@pytest.mark.parametrize("kind", ["memory", "lmdb"])
+@pytest.mark.parametrize("kind", ["memory", "logged"])
 def test_after_any_failed_call_there_is_what_was_acknowledged(
     kind: str, tmp_path: Path, *, late: bool
 ) -> None:
@@ -61,14 +62,14 @@ def test_after_any_failed_call_there_is_what_was_acknowledged(
     while fail_at == seen:
         fail_at += 1
         directory = tmp_path / str(fail_at)
-        inner: Trees = LmdbTrees(directory) if kind == "lmdb" else MemoryTrees()
+        inner: Trees = make_trees(kind, directory)
         trees = FailingTrees(inner, late=late)
         trees.fail_at = fail_at
         sure, after = play(trees)
         seen = min(trees.calls, fail_at)
-        if kind == "lmdb":
+        if kind == "logged":
             inner.close()
-            inner = LmdbTrees(directory)
+            inner = LoggedTrees(directory)
         store = open_store(trees=inner)
         store.invariants()
         assert dict(reading.search(store).rows) in (sure, after)
@@ -94,7 +95,7 @@ def test_a_killed_process_has_lost_nothing_that_it_acknowledged(tmp_path: Path, 
             process.send_signal(signal.SIGKILL)
             rest = process.stdout.read().splitlines()
         acknowledged = int(rest[-1]) if rest and rest[-1] else acknowledged
-        store = open_store(trees=LmdbTrees(tmp_path))
+        store = open_store(trees=LoggedTrees(tmp_path))
         found = reading.read(store, ["a", "b"])
         assert found[0] in (acknowledged, acknowledged + 3)
         assert found[1] == 2 * (found[0] or 0)

@@ -10,9 +10,9 @@ from crc32c import crc32c
 from roost.counters import messages, owners
 from roost.counters.changing import increment
 from roost.counters.counting import FRAME_KIND
-from roost.counters.environment import LmdbTrees
 from roost.counters.errors import MalformedCounters, OwnerForked
 from roost.counters.exchange import Exchange
+from roost.counters.logged import LoggedTrees
 from roost.counters.messages import (
     Changes,
     Compare,
@@ -83,7 +83,7 @@ def lie(dice: random.Random, victim: Exchange) -> bytes:
 def test_whatever_a_partner_says_is_taken_or_malformed(tmp_path: Path, seed: int) -> None:
     """A version below zero, no epoch, or a name of 600 bytes was an error that nobody expected."""
     dice, now_s = random.Random(seed), 0.0
-    store = open_store(seed, LmdbTrees(tmp_path / "counters"))
+    store = open_store(seed, LoggedTrees(tmp_path / "counters"))
     victim = Exchange(store, dice.random)
     victim.link(2, now_s)
     increment(store, [("a", 1), ("b", 2), ("c", 3)])
@@ -177,7 +177,7 @@ def test_nobody_speaks_for_an_owner_that_counts_elsewhere(tmp_path: Path) -> Non
 
 
 def test_reports_are_one_of_each_member(tmp_path: Path) -> None:
-    store = open_store(1, LmdbTrees(tmp_path / "counters"))
+    store = open_store(1, LoggedTrees(tmp_path / "counters"))
     victim = Exchange(store, lambda: 0.5)
     victim.link(2, 0.0)
     victim.ask_reports()

@@ -6,8 +6,8 @@ import pytest
 
 from roost.counters import reading
 from roost.counters.changing import increment
-from roost.counters.environment import LmdbTrees
 from roost.counters.errors import CounterStoreError, OwnerForked
+from roost.counters.logged import LoggedTrees
 from roost.counters.renewing import renew, renew_directory
 from roost.counters.store import Store
 from tests.counters.cluster import CountingCluster, run_counting
@@ -18,17 +18,17 @@ from tests.counters.test_retiring import until_folded
 def test_a_directory_gets_an_identity_of_its_own(tmp_path: Path) -> None:
     with pytest.raises(CounterStoreError, match="there is no"):
         renew_directory(tmp_path / "none", entropy(1))
-    trees = LmdbTrees(tmp_path / "counters.1")
+    trees = LoggedTrees(tmp_path / "counters.1")
     trees.close()
     with pytest.raises(CounterStoreError, match="nobody has counted there"):
         renew_directory(tmp_path / "counters.1", entropy(1))
-    store = Store.open(LmdbTrees(tmp_path / "counters.1"), entropy(2))
+    store = Store.open(LoggedTrees(tmp_path / "counters.1"), entropy(2))
     increment(store, [("a", 5)])
     store.perform()
     store.close()
     renewed = renew_directory(tmp_path / "counters.1", entropy(3))
     assert renewed.before == store.epoch
-    again = Store.open(LmdbTrees(tmp_path / "counters.1"), entropy(4))
+    again = Store.open(LoggedTrees(tmp_path / "counters.1"), entropy(4))
     assert again.epoch == renewed.now != renewed.before
     assert again.version == 0
     assert reading.read_raw(again, "a") == {renewed.before: 5}

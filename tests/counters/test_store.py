@@ -27,7 +27,7 @@ from roost.counters.store import OPENINGS_KEPT, Store
 from tests.counters.stores import FailingTrees, entropy, limits, make_trees, open_store, request
 
 
-@pytest.fixture(params=["memory", "lmdb"])
+@pytest.fixture(params=["memory", "logged"])
 def trees(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Trees]:
     made = make_trees(request.param, tmp_path / "counters.1")
     yield made

@@ -1,9 +1,10 @@
 """One member's counters, driven: a directory, links to the other members, and who asks.
 
-Everything happens on the member's loop but the opening of the store and its syncs, which happen
-beside it.  A turn does a bounded part (D14): a message of a partner, some slices of what clients
-ask (`work`), one message with rows; the rest follows in the next ones.  While a step is written all
-that comes in gathers for the next one, so one sync is shared by all of it.
+Everything happens on the member's loop but the opening of the store and its larger steps, or all
+of them where the disk is slow (`pace`), which are made durable beside it.  A turn does a bounded
+part (D14): a message of a partner, some slices of what clients ask (`work`), one message with rows;
+the rest follows in the next ones.  While a step is written all that comes in gathers for the next
+one, so one sync is shared by all of it.
 
     ABSENT     nobody has counted anywhere yet: there is no directory
     OPENING    somebody has, or there is one
@@ -26,7 +27,7 @@ from roost.counters import changing, incoming, messages
 from roost.counters.alarms import Alarms
 from roost.counters.changing import Steps
 from roost.counters.early import Early
-from roost.counters.environment import LmdbTrees, Trees
+from roost.counters.environment import Trees
 from roost.counters.errors import (
     CounterStoreError,
     CounterStoreFull,
@@ -40,9 +41,11 @@ from roost.counters.incoming import Arrived, Incoming
 from roost.counters.joining import Phase
 from roost.counters.known import Known
 from roost.counters.linking import Meeting
+from roost.counters.logged import LoggedTrees
 from roost.counters.messages import Message
 from roost.counters.outgoing import Stage
 from roost.counters.outside import Outside
+from roost.counters.pace import Pace
 from roost.counters.ports import Around, Chance, Counts, Options, Replica, State, dice, entropy
 from roost.counters.seeding import Seeding
 from roost.counters.store import Step, Store
@@ -80,7 +83,7 @@ class Counting:
         self.name = name
         self._directory = directory
         self.chance = chance
-        self._open_trees = open_trees or partial(LmdbTrees, directory)
+        self._open_trees = open_trees or partial(LoggedTrees, directory)
         self.state = State.ABSENT
         options = options or Options()
         self.limits = options.limits
@@ -97,7 +100,8 @@ class Counting:
         self.observers: list[Callable[[list[bytes]], None]] = []
         # What a thread has opened, whether it was waited for or not.
         self._made: Store | None = None
-        self._is_stopped = self._is_turn_due = self._is_unfed = False
+        self._is_stopped = self._is_turn_due = self._is_unfed = self._is_aside = False
+        self.pace = Pace()
         # Called with each look while the store is open.
         self.lookers: list[Callable[[], None]] = []
         self._reopen_at_s = 0.0
@@ -158,8 +162,12 @@ class Counting:
     def _make(self) -> bool:
         """Open the store, on a thread; whether it is new."""
         trees = self._open_trees()
-        is_new = trees.get("meta", b"state") is None
-        self._made = Store.open(trees, partial(entropy, self.chance), limits=self.limits)
+        try:
+            is_new = trees.get("meta", b"state") is None
+            self._made = Store.open(trees, partial(entropy, self.chance), limits=self.limits)
+        except BaseException:
+            trees.close()  # it may be opened again, when there is room
+            raise
         return is_new
 
     async def _run(self) -> None:
@@ -171,18 +179,33 @@ class Counting:
             self._begin(store, is_new=is_new)
             while self.error is None:
                 step = self.work.step
-                if step is None:
+                if step is None or not self._is_aside:
                     self._step_is_due.clear()
                     await self._step_is_due.wait()
                     continue
-                await self.around.run_aside(partial(store.write, step))
+                await self.around.run_aside(partial(self._write, store, step))
+                self._is_aside = False
                 store.finish(step)
                 self._on_durable(store, step)
         except CounterStoreError as error:
             self._break(error)
 
+    def _write(self, store: Store, step: Step) -> None:
+        began_s = self.around.clock_s()
+        is_quick = store.is_quick(step)
+        store.write(step)
+        if is_quick:
+            self.pace.note(self.around.clock_s() - began_s)
+
+    def _write_here(self, store: Store, step: Step) -> None:
+        """Make a small step durable, in this turn: `pace`."""
+        self._write(store, step)
+        store.finish(step)
+        self._on_durable(store, step)
+
     def _begin(self, store: Store, *, is_new: bool) -> None:
         self.store, self.state = store, State.OPEN
+        self._is_aside = False
         exchange = self.exchange = Exchange(store, partial(dice, self.chance))
         self.look_at_facts(is_forced=True)
         others = [it for it in self.known.facts.counting() if it.epoch != store.epoch]
@@ -330,6 +353,13 @@ class Counting:
             self.counts.rows_received += self._visiting.take(exchange)
             self.work.take_turn(store)
             self._send(exchange)
+            step = self.work.step
+            if step is not None and not self._is_aside:
+                if self.pace.is_inline and store.is_quick(step):
+                    self._write_here(store, step)
+                else:
+                    self._is_aside = True
+                    self._step_is_due.set()
         except CounterStoreError as error:
             self._break(error)
             return
@@ -338,8 +368,6 @@ class Counting:
             return
         self.work.answer(store.durable_step)
         self._visiting.answer(store.durable_step)
-        if self.work.step is not None:
-            self._step_is_due.set()
         if (
             self._incoming
             or self._visiting

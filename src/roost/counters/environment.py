@@ -1,6 +1,6 @@
 """Where the counters of a member lie: trees of an LMDB environment that is not replicated.
 
-    <data-dir>/counters.1/     0700; data.mdb and lock.mdb, 0600; format 1
+    <data-dir>/counters.1/     0700; data.mdb and lock.mdb, 0600, and `step_log`'s file; format 2
 
     parts        what all owners have counted            `rows`
     tombstones   what deletes have seen                  `rows`
@@ -10,7 +10,7 @@
     requests     idempotency key -> what was answered: see `requests`
     requested    u64 place in their order -> idempotency key
     passed       registers of others by version, while a link relays: see `passing`
-    meta         `format`, `state`: see `store`
+    meta         `format`, `state`: see `store`; `steps`: see `logged`
 
 Integers are big-endian.  Before each value, but for those of `changed`, stands a crc32c of 4
 bytes (little-endian) of tree, key and value, since LMDB's pages have none.  A commit is one
@@ -64,6 +64,9 @@ class Trees(Protocol):
     def commit(self, writes: Writes) -> None:
         """Make all of it durable, or nothing; None removes a row.  Any thread, one at a time."""
 
+    def is_quick(self, rows_count: int) -> bool:
+        """Whether a commit of so many rows is one short sync, for which a thread is too dear."""
+
     def refresh(self) -> None:
         """Let reads see what was committed last."""
 
@@ -96,8 +99,9 @@ def open_sealed(tree: str, key: bytes, sealed: bytes) -> bytes:
     return value
 
 
-def _fault_of(error: BaseException) -> CounterStoreError:
-    text = f"LMDB: {type(error).__name__}: {error}"
+def fault_of(error: BaseException, whose: str = "LMDB") -> CounterStoreError:
+    """Which of ours an error of LMDB's or of the device is."""
+    text = f"{whose}: {type(error).__name__}: {error}"
     if isinstance(error, lmdb.MapFullError) or os.strerror(ENOSPC) in str(error):
         return CounterStoreFull(text)
     if isinstance(error, (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.InvalidError)):
@@ -129,7 +133,7 @@ class LmdbTrees:
             self._handles = {it: self._environment.open_db(it.encode()) for it in TREES}
             self._reading = self._environment.begin()
         except _FAULTS as error:
-            raise _fault_of(error) from error
+            raise fault_of(error) from error
 
     def get(self, tree: str, key: bytes) -> bytes | None:
         """A value, as of the last `refresh`.
@@ -141,8 +145,20 @@ class LmdbTrees:
         try:
             sealed = self._reading.get(key, db=self._handles[tree])
         except _FAULTS as error:
-            raise _fault_of(error) from error
+            raise fault_of(error) from error
         return None if sealed is None else open_sealed(tree, key, sealed)
+
+    def has(self, tree: str, key: bytes) -> bool:
+        """Whether there is a row, as of the last `refresh`; its value is not looked at.
+
+        Raises:
+            CounterStoreError: it cannot be read.
+
+        """
+        try:
+            return self._reading.get(key, db=self._handles[tree]) is not None
+        except _FAULTS as error:
+            raise fault_of(error) from error
 
     def scan(self, tree: str, first: bytes, stop: bytes | None) -> Iterator[tuple[bytes, bytes]]:
         """Rows from `first` on, before `stop`; not beyond the next `refresh`.
@@ -159,7 +175,7 @@ class LmdbTrees:
                         return
                     yield key, open_sealed(tree, key, sealed)
         except _FAULTS as error:
-            raise _fault_of(error) from error
+            raise fault_of(error) from error
 
     def count(self, tree: str) -> int:
         """How many rows a tree has."""
@@ -183,7 +199,12 @@ class LmdbTrees:
                         else:
                             self._put(txn, tree, key, seal(tree, key, value))
         except _FAULTS as error:
-            raise _fault_of(error) from error
+            raise fault_of(error) from error
+
+    def is_quick(self, rows_count: int) -> bool:
+        """Never: it is two syncs, and writes ten pages."""
+        del rows_count
+        return False
 
     def _put(self, txn: lmdb.Transaction, tree: str, key: bytes, sealed: bytes) -> None:
         handle = self._handles[tree]
@@ -198,7 +219,7 @@ class LmdbTrees:
             self._reading.abort()
             self._reading = self._environment.begin()
         except _FAULTS as error:
-            raise _fault_of(error) from error
+            raise fault_of(error) from error
 
     def bytes_used(self) -> int:
         """Bytes of pages that hold something."""
@@ -252,6 +273,11 @@ class MemoryTrees:
                     if key not in held:
                         insort(keys, key)
                     held[key] = value
+
+    def is_quick(self, rows_count: int) -> bool:
+        """Never: in a simulation it takes a while, in which a machine may lose its power."""
+        del rows_count
+        return False
 
     def refresh(self) -> None:
         """Nothing: reads see what is there."""

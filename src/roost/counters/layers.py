@@ -35,6 +35,11 @@ class Layer:
         """How many counters it is about, and requests."""
         return len(self.parts) + len(self.tombstones) + len(self.rows["requests"])
 
+    @property
+    def rows_count(self) -> int:
+        """How many rows it writes."""
+        return len(self.parts) + len(self.tombstones) + sum(map(len, self.rows.values()))
+
     def move(self, old: int, new: int, kind: bytes, key: bytes) -> None:
         """An own register has another version now; 0 = it had none, or has none any more."""
         changed = self.rows["changed"]

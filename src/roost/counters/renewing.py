@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from roost.counters import standing
-from roost.counters.environment import LmdbTrees, Trees
+from roost.counters.environment import Trees
 from roost.counters.errors import CounterStoreError
 from roost.counters.joining import Joining
+from roost.counters.logged import LoggedTrees
 from roost.counters.store import Store
 
 
@@ -32,7 +33,7 @@ def renew_directory(directory: Path, entropy: Callable[[int], bytes]) -> Renewed
     """
     if not directory.is_dir():
         raise CounterStoreError(f"nobody has counted here: there is no {directory}")
-    trees = LmdbTrees(directory)
+    trees = LoggedTrees(directory)
     try:
         return renew(trees, entropy)
     finally:

@@ -29,13 +29,15 @@ from roost.counters.errors import (
 )
 from roost.counters.layers import Layer, Layers
 from roost.counters.owners import Owners
+from roost.counters.pace import QUICK_ROWS_MAX
 from roost.counters.passing import Passing
 from roost.counters.requests import Limits, Order
 from roost.counters.rows import EPOCH_BYTES, PART, TOMBSTONE
 from roost.counters.standing import Digest, Heard, Opening, State
 from roost.errors import Overloaded
 
-FORMAT = b"1"
+# 2 has a log of steps beside LMDB (`logged`), of which a version that knows only 1 would not hear.
+FORMAT, FORMAT_BEFORE = b"2", b"1"
 # Of one step: with more the disk is behind, and who comes is turned away.
 STEP_ROWS_MAX = 20_000
 # Whoever has missed more openings than these does not see whether the first was of an old state.
@@ -113,7 +115,7 @@ class Store:
 
         """
         found = trees.get("meta", b"format")
-        if found not in (None, FORMAT):
+        if found not in (None, FORMAT, FORMAT_BEFORE):
             raise CounterStoreForeign(f"counters of format {found!r}: this version has {FORMAT!r}")
         value = trees.get("meta", b"state")
         nonce = int.from_bytes(entropy(8), "big")
@@ -245,6 +247,11 @@ class Store:
         self._step_number += 1
         self.layers.writing, self.layers.assembling = layer, Layer()
         return Step(self._step_number, layer, heard, levels)
+
+    def is_quick(self, step: Step) -> bool:
+        """Whether it is written in less time than a thread takes to hear of it."""
+        count = step.layer.rows_count
+        return count <= QUICK_ROWS_MAX and self.trees.is_quick(count)
 
     def write(self, step: Step) -> None:
         """Make a step durable.
