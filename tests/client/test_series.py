@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from roost.client import series
-from roost.client.errors import Unreachable
+from roost.client.credentials import Credentials
+from roost.client.errors import OutcomeUnknown, Unreachable
 from roost.client.series import BadPoint, SeriesRefused, aio
+from roost.client.series.members import Members
 from roost.client.series.points import FRAME_POINTS_MAX, Buffer, names_frame, nanoseconds
 from roost.client.series.questions import Asked
 from roost.series.frames import ColumnFrames
@@ -92,6 +94,52 @@ def test_nobody_there_is_told_within_the_time(tmp_path: Path) -> None:
     (port,) = free_ports(1)
     with pytest.raises(Unreachable):
         series.query("a", endpoints=f"127.0.0.1:{port}").fetch()
+
+
+NOT_NOW = b'{"error": "not_executed", "message": "this member stops"}'
+
+
+async def ask_of(*answers: bytes | None) -> dict[str, Any]:
+    """A question to members that each answer with a status and a body; None = one is stopped."""
+    over = asyncio.Event()
+
+    def serving(said: bytes | None) -> Any:
+        async def serve(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if said is None:
+                await over.wait()
+            else:
+                status, body = said.split(b" ", 1)
+                head = b"HTTP/1.1 %s X\r\ncontent-length: %d\r\n\r\n" % (status, len(body))
+                writer.write(head + body)
+            writer.close()
+
+        return serve
+
+    servers = [await asyncio.start_server(serving(it), "127.0.0.1", 0) for it in answers]
+    endpoints = [f"127.0.0.1:{it.sockets[0].getsockname()[1]}" for it in servers]
+    try:
+        members = Members(endpoints, credentials=Credentials(), timeout_s=0.2)
+        return await members.ask_json("GET", "/series/query?name=a")
+    finally:
+        over.set()
+        for it in servers:
+            it.close()
+
+
+@pytest.mark.parametrize("first", [b"503 " + NOT_NOW, b"429 " + NOT_NOW, None])
+def test_who_cannot_answer_just_now_is_left_for_the_next(first: bytes | None) -> None:
+    assert asyncio.run(ask_of(first, b'200 {"series": []}')) == {"series": []}
+
+
+def test_when_nobody_can_just_now_their_words_are_told() -> None:
+    with pytest.raises(SeriesRefused, match="this member stops") as refused:
+        asyncio.run(ask_of(b"503 " + NOT_NOW, b"503 " + NOT_NOW))
+    assert (refused.value.status, refused.value.kind) == (503, "not_executed")
+
+
+def test_when_all_are_stopped_it_is_said_of_each_and_for_how_long_was_waited() -> None:
+    with pytest.raises(OutcomeUnknown, match=r"127.0.0.1:\d+: no whole answer within 0.2 s"):
+        asyncio.run(ask_of(None))
 
 
 @pytest.fixture(scope="module")

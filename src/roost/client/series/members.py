@@ -22,6 +22,8 @@ from roost.client.series.questions import Asked
 from roost.client.series.wire import Exchange, begin
 
 _UNAUTHORIZED = 401
+# What a member says of itself or of the moment: it stops, has no leader, or too much to do.
+_NOT_NOW = (429, 503)
 
 
 class Members:
@@ -119,20 +121,23 @@ class Members:
     async def ask(
         self, method: str, target: str, body: bytes = b"", headers: Mapping[str, str] | None = None
     ) -> bytes:
-        """The whole answer to a request.
+        """The whole answer to a request; who cannot give one just now is left for the next.
 
         Raises:
-            SeriesRefused: a member said no.
+            SeriesRefused: a member said no, or all that they cannot just now.
             Unreachable, OutcomeUnknown: nobody answered.
 
         """
-        reason = ""
+        reasons: list[str] = []
+        busy: SeriesRefused | None = None
         for attempt in range(len(self._endpoints) + 1):
             exchange = await self.open(method, target, headers or {}, body)
+            name = self._endpoints[0].name
             try:
                 answer = await exchange.body()
             except (OSError, TimeoutError) as error:
-                reason = str(error) or type(error).__name__
+                late = f"no whole answer within {self.timeout_s:g} s"
+                reasons.append(f"{name}: {late if isinstance(error, TimeoutError) else error}")
                 self.leave()
                 continue
             finally:
@@ -140,10 +145,14 @@ class Members:
             if exchange.status == _UNAUTHORIZED and self._token and not attempt:
                 self._token = ""
                 continue
+            if exchange.status in _NOT_NOW:
+                busy = refusal_of(exchange.status, answer)
+                self.leave()
+                continue
             if exchange.status not in (200, 202, 204):
                 raise refusal_of(exchange.status, answer)
             return answer
-        raise OutcomeUnknown("UNKNOWN", f"no whole answer came: {reason}")
+        raise busy or OutcomeUnknown("UNKNOWN", "; ".join(reasons))
 
     async def ask_json(self, method: str, target: str, value: Any = None) -> dict[str, Any]:
         """The answer to a request, both JSON.
