@@ -38,6 +38,7 @@ class Asked:
     def __init__(self, engine: Engine) -> None:
         self.admitted: list[bool] = []
         self.refuses: Exception | None = None
+        self.engine = engine
         self.interface = Interface(engine, self._admit)
 
     async def _admit(self, _caller: object, writes: bool) -> None:  # noqa: FBT001 - as it is called

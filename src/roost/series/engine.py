@@ -15,12 +15,13 @@ state, and linearizable.  READINGS_MAX of them go on at a time, for few states c
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from roost.database import Operation, Refused, UnknownOperation
 from roost.database.aio import Database, Observation
+from roost.series.describing import METRICS_TREE, Described, descriptions, lots
 from roost.series.errors import OVERTAKEN
 from roost.series.generations import Records
 from roost.series.head import STAGED_TREE, Head
@@ -34,6 +35,7 @@ from roost.series.operations import (
     DELETE_MANY,
     DELETE_POINTS,
     DELETE_SERIES,
+    DESCRIBE,
     FREEZE,
     KEEP,
     OPERATIONS,
@@ -219,6 +221,20 @@ class Engine:
     async def rules(self) -> list[tuple[bytes, Policy]]:
         """The rules of all that are kept for some time only, as this member knows them."""
         return await rules_of(self._db.local.tree(POLICIES_TREE))
+
+    async def describe(self, given: dict[bytes, Described]) -> None:
+        """Keep what is said of metrics, by their names.
+
+        Raises:
+            RoostError: it was refused, has not run, or nobody knows; it can be said again.
+
+        """
+        for lot in lots(given):
+            await self._run(DESCRIBE, lot)
+
+    def descriptions(self, metric: bytes = b"") -> AsyncIterator[tuple[bytes, Described]]:
+        """What is known of a metric, or of all, as this member knows it."""
+        return descriptions(self._db.local.tree(METRICS_TREE), metric)
 
     async def expire(self, now_ns: int) -> int:
         """Delete or thin what is older than its rule; how much of both.  To be called now and then.

@@ -1,7 +1,7 @@
 """All that time series ask of the member that leads, by name."""
 
 from roost.database import Operation
-from roost.series import jobs, registry, retention, staging
+from roost.series import describing, jobs, registry, retention, staging
 
 DECLARE = Operation("roost.series_declare", registry.declare)
 TAG = Operation("roost.series_tag", registry.tag)
@@ -16,4 +16,5 @@ KEEP = Operation("roost.series_keep", retention.keep)
 APPEND = Operation("roost.series_append", staging.append)
 FREEZE = Operation("roost.series_freeze", staging.freeze)
 PUT_BLOCKS = Operation("roost.series_put_blocks", staging.put_blocks)
+DESCRIBE = Operation("roost.series_describe", describing.describe)
 OPERATIONS = {it.name: it for it in list(vars().values()) if isinstance(it, Operation)}

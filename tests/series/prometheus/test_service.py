@@ -76,6 +76,40 @@ def minutes(count: int, rise: float = 1.0) -> list[Sample]:
     return [(ms(60 * it), it * rise) for it in range(count)]
 
 
+def test_what_is_said_of_metrics_is_told_and_written_once(tmp_path: Path) -> None:
+    def said(**given: tuple[int, str, str]) -> bytes:
+        request = pb.WriteRequest()
+        for name, (kind, text, unit) in given.items():
+            request.metadata.add(
+                type=kind, metric_family_name=name.encode(), help=text.encode(), unit=unit.encode()
+            )
+        request.metadata.add(type=1, help=b"of no metric")
+        request.metadata.add(type=1, metric_family_name=b"bad", help=b"\xff")
+        return packed(request.SerializeToString())
+
+    async def story(ask: Asked) -> None:
+        up = (2, "Whether it answers.", "")
+        body = said(http_requests_total=(1, "Requests.", ""), up=up, later=(99, "x" * 2000, "s"))
+        assert (await ask.raw("POST", "/api/v1/write", body))[0] == 204
+        told = await get(ask, "metadata")
+        assert told == {
+            "http_requests_total": [{"type": "counter", "help": "Requests.", "unit": ""}],
+            "later": [{"type": "unknown", "help": "x" * 1024, "unit": "s"}],
+            "up": [{"type": "gauge", "help": "Whether it answers.", "unit": ""}],
+        }
+        assert await get(ask, "metadata", metric="up") == {"up": told["up"]}
+        assert await get(ask, "metadata", metric="none") == {}
+        assert list(await get(ask, "metadata", limit=1)) == ["http_requests_total"]
+        # Each minute it is said again: nothing is written, unless it is something else.
+        index = (await ask.engine._db.status()).applied_index
+        assert (await ask.raw("POST", "/api/v1/write", body))[0] == 204
+        assert (await ask.engine._db.status()).applied_index == index
+        assert (await ask.raw("POST", "/api/v1/write", said(up=(2, "Is it up?", ""))))[0] == 204
+        assert (await get(ask, "metadata", metric="up"))["up"][0]["help"] == "Is it up?"
+
+    with_interface(tmp_path, story)
+
+
 def test_what_prometheus_writes_is_asked_for_as_grafana_asks(tmp_path: Path) -> None:
     async def story(ask: Asked) -> None:
         assert await put(ask, {

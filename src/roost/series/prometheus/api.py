@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 
 from roost.errors import Overloaded, RoostError
 from roost.exchange import Answer, Request, Streaming, not_allowed, not_found
+from roost.series.describing import METRICS_MAX, Described
 from roost.series.engine import Engine
 from roost.series.extra import Floats, Ints, np
 from roost.series.prometheus.answers import (
@@ -25,7 +26,7 @@ from roost.series.prometheus.answers import (
     vector_rows,
 )
 from roost.series.prometheus.asked import Asked, asked_of
-from roost.series.prometheus.cataloguing import Cataloguing
+from roost.series.prometheus.cataloguing import CUT, Cataloguing
 from roost.series.prometheus.errors import BadQuery
 from roost.series.prometheus.loading import Budget, Loading, spans_of
 from roost.series.prometheus.parsing import parsed
@@ -89,7 +90,7 @@ class Api:
             case ["series"]:
                 return await self._cataloguing.series(asked)
             case ["metadata"]:
-                return success({})
+                return await self._metadata(asked)
             case ["status", "buildinfo"]:
                 return success(BUILD)
         return not_found()
@@ -107,6 +108,16 @@ class Api:
         if isinstance(value, Vector):
             return streamed("vector", vector_rows(_in_order(plan, value), shown))
         return scalar(shown, value if isinstance(value, str) else float(value[0]))
+
+    async def _metadata(self, asked: Asked) -> Answer:
+        """What is said of metrics, as this member knows it; Prometheus has a list of each."""
+        limit = asked.limit(METRICS_MAX)
+        found: dict[str, Described] = {}
+        async for name, it in self._engine.descriptions(asked.text("metric").encode()):
+            if len(found) == limit:
+                return success(_metrics(found), (CUT,))
+            found[name.decode()] = it
+        return success(_metrics(found))
 
     async def _range(self, asked: Asked) -> Answer | Streaming:
         steps = asked.steps()
@@ -177,3 +188,9 @@ def _in_order(plan: Plan, vector: Vector) -> Vector:
         return vector
     order = sorted(range(len(vector)), key=vector.labels.__getitem__)
     return vector.at(np.array(order, np.int64))
+
+
+def _metrics(found: dict[str, Described]) -> dict[str, list[dict[str, str]]]:
+    return {
+        name: [{"type": it.type, "help": it.help, "unit": it.unit}] for name, it in found.items()
+    }

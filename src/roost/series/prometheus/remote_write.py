@@ -9,6 +9,8 @@ that no series can have, moments out of range, native histograms.  All others of
 taken then.  Exemplars are left out, and counted in a header.  What may be taken later is 503, since
 Prometheus drops what was answered with 429, unless it is told not to.
 
+What is said of metrics (metadata: type, help, unit) is kept for those who ask for it.
+
 The labels of a series come as the same bytes again and again: what they come to is kept by them.
 """
 
@@ -22,6 +24,7 @@ from roost.errors import CallerFault, ModelRefused, Refused, RoostError
 from roost.exchange import Answer, Fields, Request
 from roost.proto import prometheus_pb2 as pb
 from roost.series.asked import RETRY, status_of
+from roost.series.describing import METRICS_MAX, NAME_BYTES_MAX, Described, described
 from roost.series.engine import Engine
 from roost.series.errors import STAGING_FULL, STALE, BadSeries
 from roost.series.extra import np
@@ -48,6 +51,7 @@ class Written:
     times_ms: list[int] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+    described: dict[bytes, Described] = field(default_factory=dict)
     refused_count: int = 0
     exemplar_count: int = 0
 
@@ -72,6 +76,8 @@ class RemoteWrite:
         self._engine = engine
         self._intake = intake
         self._known: dict[tuple[bytes, ...], Info] = {}
+        # What was said of metrics, and is kept: it is said again each minute.
+        self._described: dict[bytes, Described] = {}
         self.sample_count = self.refused_count = 0
 
     async def answer(self, request: Request) -> Answer:
@@ -87,6 +93,7 @@ class RemoteWrite:
             points = found.points()
             if len(points):
                 await self._intake.add(points)
+            await self._describe(found.described)
         except RoostError as error:
             return refusal(error)
         self.sample_count += len(points) + found.refused_count
@@ -109,6 +116,31 @@ class RemoteWrite:
             if not number % STEP_SERIES:
                 yield
             self._read_series(it, known, found)
+
+        for said in request.metadata:
+            self._read_description(said, found)
+
+    def _read_description(self, it: pb.Described, found: Written) -> None:
+        """What is no text in UTF-8, or of no metric, describes nothing, and harms nobody."""
+        name = bytes(it.metric_family_name)
+        if not 0 < len(name) <= NAME_BYTES_MAX:
+            return
+        try:
+            name.decode()
+            said = described(it.type, it.help.decode(), it.unit.decode())
+        except UnicodeDecodeError:
+            return
+        if self._described.get(name) != said:
+            found.described[name] = said
+
+    async def _describe(self, given: dict[bytes, Described]) -> None:
+        """Have the cluster keep what it has not been told by us."""
+        if not given:
+            return
+        await self._engine.describe(given)
+        if len(self._described) + len(given) > METRICS_MAX:
+            self._described.clear()
+        self._described.update(given)
 
     def _read_series(
         self, it: pb.Written, known: dict[tuple[bytes, ...], int], found: Written
