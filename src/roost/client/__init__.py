@@ -11,7 +11,6 @@ same classes for asyncio, of which those here are made.
 from typing import TYPE_CHECKING
 
 from roost.client.blocking import Client, Election, Leases, Lock, Session, Stm, Users
-from roost.client.connections import Manners
 from roost.client.credentials import Credentials
 from roost.client.errors import (
     BadEndpoint,
@@ -34,6 +33,7 @@ from roost.client.errors import (
     WrongLoop,
     is_lost,
 )
+from roost.client.manners import Manners
 from roost.client.scope import Scope
 from roost.client.shapes import (
     Alarm,

@@ -19,11 +19,11 @@ from typing import Generic, Protocol, TypeVar
 
 from google.protobuf.message import Message
 
-from roost.client.backoff import Backoff, boot_s
-from roost.client.channel import CallFailed, Channel, GrpcChannel, Metadata, Open
-from roost.client.credentials import Credentials
-from roost.client.endpoints import parse_endpoints
+from roost.client.backoff import Backoff
+from roost.client.channel import CallFailed, Channel, Metadata
+from roost.client.endpoints import Endpoint, parse_endpoints
 from roost.client.errors import (
+    LATE,
     BadEndpoint,
     Busy,
     ClientError,
@@ -32,7 +32,10 @@ from roost.client.errors import (
     WrongLoop,
     error_of,
     is_lost,
+    words_of,
 )
+from roost.client.manners import Manners
+from roost.client.nearest import Nearest
 from roost.client.order import Order
 from roost.client.questions import is_question
 from roost.errors import NotExecuted
@@ -49,7 +52,6 @@ _STATUS = "/etcdserverpb.Maintenance/Status"
 _PROBE_S = 2.0
 # How late a channel may be with the end of a call.
 _LATE_S = 1.0
-_NOBODY = Credentials()
 Answer = TypeVar("Answer", bound=Message)
 
 
@@ -102,19 +104,6 @@ class _Asked(Generic[Answer]):
     is_change: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Manners:
-    """How a cluster is asked; `open_channel` and `clock_s` are a test's business."""
-
-    timeout_s: float = 5.0
-    patience_s: float = 300.0
-    retries: bool = True
-    spreads: bool = True
-    credentials: Credentials = _NOBODY
-    open_channel: Open = GrpcChannel
-    clock_s: Callable[[], float] = boot_s
-
-
 class Connections:
     """A channel to each endpoint; it belongs to the loop of its first call."""
 
@@ -129,24 +118,32 @@ class Connections:
         self.endpoints = parse_endpoints(endpoints)
         self.manners = manners
         self.clock_s = manners.clock_s
-        self._credentials = manners.credentials
-        self._channels: list[Channel] = [
-            manners.open_channel(it, manners.credentials) for it in self.endpoints
-        ]
+        # Those that were given, and then those that were learned of; as channels are.
+        self._known: list[Endpoint] = []
+        self._channels: list[Channel] = []
+        for it in self.endpoints:
+            self.learn(it)
         self._token = ""
         self._is_closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._process = os.getpid()
-        self._order = Order(len(self._channels), self._probe, spreads=manners.spreads)
+        self._order = Order(len(self._known), self._probe, spreads=manners.spreads)
+        self.nearest = Nearest(self, timeout_s=manners.timeout_s, is_on=manners.spreads)
 
     @property
     def endpoint_count(self) -> int:
         """Over how many endpoints."""
-        return len(self._channels)
+        return len(self.endpoints)
+
+    def learn(self, endpoint: Endpoint) -> None:
+        """Have one more endpoint that can be asked by its name; nothing is spread to it."""
+        self._known.append(endpoint)
+        self._channels.append(self.manners.open_channel(endpoint, self.manners.credentials))
 
     async def close(self) -> None:
         """Close the connections; what waits for an answer ends."""
         self._is_closed = True
+        await self.nearest.close()
         await self._order.close()
         for channel in self._channels:
             await channel.close()
@@ -209,13 +206,12 @@ class Connections:
             ClientError: with the server's words; Unreachable when it does not answer.
 
         """
-        position = self.position(endpoint)
         within_s = self.manners.timeout_s if timeout_s is None else timeout_s
         until_s = asyncio.get_running_loop().time() + within_s
         is_change = not is_question(path, request)
         metadata = await self._metadata(until_s)
         asked = _Asked(path, request.SerializeToString(), answer, until_s, metadata, is_change)
-        return await self._ask(position, asked)
+        return await self._ask(self.position(endpoint), asked)
 
     def position(self, endpoint: str) -> int:
         """Where an endpoint stands.
@@ -224,7 +220,7 @@ class Connections:
             BadEndpoint: it is none of ours.
 
         """
-        for position, it in enumerate(self.endpoints):
+        for position, it in enumerate(self._known):
             if it.name == endpoint:
                 return position
         raise BadEndpoint(f"{endpoint!r} is none of the client's endpoints")
@@ -256,16 +252,22 @@ class Connections:
                     asked.path, asked.request, metadata=asked.metadata, timeout_s=max(0.0, left_s)
                 )
         except CallFailed as failed:
-            error = error_of(failed.code, failed.text, is_change=asked.is_change)
+            text = words_of(self._known[position].name, failed.code, failed.text)
+            error = error_of(failed.code, text, is_change=asked.is_change)
             if is_lost(error) and not isinstance(error, Busy):
-                self._order.note_failure(position)
+                self._note(position, is_answering=False)
             raise error from failed
         except TimeoutError as late:
-            self._order.note_failure(position)
-            text = f"{self.endpoints[position].name}: no answer in time"
-            raise error_of("DEADLINE_EXCEEDED", text, is_change=asked.is_change) from late
-        self._order.note_answer(position)
+            self._note(position, is_answering=False)
+            text = words_of(self._known[position].name, LATE, "")
+            raise error_of(LATE, text, is_change=asked.is_change) from late
+        self._note(position, is_answering=True)
         return asked.answer.FromString(said)
+
+    def _note(self, position: int, *, is_answering: bool) -> None:
+        """Calls are spread over those that were given; of others nobody keeps count here."""
+        if position < len(self.endpoints):
+            (self._order.note_answer if is_answering else self._order.note_failure)(position)
 
     async def _in_turn(self, asked: _Asked[Answer]) -> Answer:
         """Ask one endpoint after the other, until the request may have been sent."""
@@ -378,9 +380,9 @@ class Connections:
 
     async def _metadata(self, until_s: float) -> Metadata:
         """Who we are, as every call says; a token is got when there is none."""
-        user = self._credentials.user
-        if user and not self._token:
-            request = rpc_pb2.AuthenticateRequest(name=user, password=self._credentials.password)
+        held = self.manners.credentials
+        if held.user and not self._token:
+            request = rpc_pb2.AuthenticateRequest(name=held.user, password=held.password)
             path, answer = "/etcdserverpb.Auth/Authenticate", rpc_pb2.AuthenticateResponse
             asked = _Asked(path, request.SerializeToString(), answer, until_s, [], False)
             try:
@@ -392,7 +394,7 @@ class Connections:
 
     def forget_token(self, error: ClientError) -> bool:
         """Whether an error means that our token has run out; it is got anew then."""
-        if not self._credentials.user or not any(it in error.text for it in _STALE):
+        if not self.manners.credentials.user or not any(it in error.text for it in _STALE):
             return False
         self._token = ""
         return True

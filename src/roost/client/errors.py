@@ -143,6 +143,8 @@ _REFUSALS: tuple[tuple[str, type[RequestRefused]], ...] = (
 )
 # Before what gRPC says of an answer that it does not take: the request was done.
 _OURS = "CLIENT:"
+# The code of a call whose time is over.
+LATE = "DEADLINE_EXCEEDED"
 # A member says these before it begins, and never later.
 _TURNED_AWAY = (
     "no leader",
@@ -187,6 +189,12 @@ def error_of(code: str, text: str, *, is_change: bool) -> ClientError:
     if is_change:
         return OutcomeUnknown(code, text)
     return Unreachable(code, text) if code in _LOST[:2] else ClientError(code, text)
+
+
+def words_of(endpoint: str, code: str, text: str) -> str:
+    """What a call ended with; that nothing came in time is said in our words, not in gRPC's."""
+    is_theirs = code == LATE and (not text or "Deadline Exceeded" in text)
+    return f"{endpoint}: no answer in time" if is_theirs else text
 
 
 def is_lost(error: ClientError) -> bool:

@@ -58,11 +58,13 @@ async def call_sticky(
     held = ""
     lost: OutcomeUnknown | None = None
     while True:
-        waiting = waiting or connections.in_order()
+        waiting = waiting or connections.nearest.in_order()
         endpoint = held or waiting.pop(0)
         part_s = max(0.0, until_s - now_s()) * (1.0 if retry is Retry.AT_MOST_ONCE else _PART)
         try:
-            return await connections.call_at(endpoint, path, request, answer, timeout_s=part_s)
+            return await connections.nearest.call_at(
+                endpoint, path, request, answer, timeout_s=part_s
+            )
         except OutcomeUnknown as error:
             if retry is Retry.AT_MOST_ONCE:
                 raise

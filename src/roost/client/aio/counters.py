@@ -169,7 +169,7 @@ class Counters:
 
     async def _read(self, names: Sequence[str], *, is_raw: bool) -> pb.CountersResponse:
         request = pb.ReadCountersRequest(names=names, raw=is_raw)
-        return await self._connections.call(_PATH + "Read", request, pb.CountersResponse)
+        return await self._connections.nearest.call(_PATH + "Read", request, pb.CountersResponse)
 
     async def search(
         self, prefix: str = "", *, after: str = "", page: int = PAGE_KEYS
@@ -182,7 +182,9 @@ class Counters:
         """
         while True:
             request = pb.SearchCountersRequest(prefix=prefix, after=after, limit=page)
-            said = await self._connections.call(_PATH + "Search", request, pb.CountersResponse)
+            said = await self._connections.nearest.call(
+                _PATH + "Search", request, pb.CountersResponse
+            )
             for it in said.values:
                 yield it.name, value_of(it) or 0
             if not said.more:
