@@ -24,6 +24,11 @@ A write set is records one after another, integers big-endian:
 A transaction writes its rows as puts; 1, 2 and 3 are in logs of older versions, and 1 behind what
 changes the configuration.  `decode` checks everything, once; to it an effect is malformed, because
 what it stands for is not in these bytes.
+
+Limits: what a write set takes of the disk is bounded by its own size but for two kinds.  Rows have
+a bound of their own (`columns.EXPANDED_BYTES_MAX`).  "Put same" has none: 11 bytes and a key stand
+for a whole value.  Nobody writes it any more, and no bound can be put to what logs of older
+versions may hold; only who leads writes to the log, so it takes one that lies to make use of it.
 """
 
 from collections.abc import Sequence
