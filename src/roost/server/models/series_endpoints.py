@@ -220,7 +220,11 @@ _PROMETHEUS = (
                 "Series by their labels.",
                 (msgspec.structs.replace(_MATCH, is_needed=True), *_IDLE_SPAN, _LIMIT),
             ),
-            ("metadata", "Nothing: texts of metrics are not kept.", ()),
+            (
+                "metadata",
+                "Type, help and unit of metrics, as remote write said.",
+                (Parameter("metric", "Only this one."), _LIMIT),
+            ),
             ("status/buildinfo", "What a member says it is.", ()),
         )
         for method in ("GET", "POST")
