@@ -17,7 +17,7 @@ from roost.client import (
     Unreachable,
     is_lost,
 )
-from roost.client.errors import error_of
+from roost.client.errors import error_of, words_of
 
 TOO_LARGE = "eceived message larger than max (9 vs. 8)"
 # code, text -> of a question, of a change.
@@ -59,6 +59,19 @@ def test_a_status_is_an_error_by_what_can_be_done(code: str, text: str) -> None:
         assert isinstance(error, errors.NotExecuted) == (kind in (Unreachable, Busy))
         assert isinstance(error, errors.OutcomeUnknown) == (kind is OutcomeUnknown)
         assert isinstance(error, errors.Refused) == issubclass(kind, RequestRefused)
+
+
+@pytest.mark.parametrize("text", ["", "Deadline Exceeded", "Stream removed (Deadline Exceeded)"])
+def test_that_nothing_came_in_time_is_said_in_our_words_and_of_whom(text: str) -> None:
+    words = words_of("m3:2379", "DEADLINE_EXCEEDED", text)
+    said = error_of("DEADLINE_EXCEEDED", words, is_change=True)
+    assert str(said) == "m3:2379: no answer in time (DEADLINE_EXCEEDED)"
+    assert isinstance(said, errors.OutcomeUnknown)
+
+
+def test_what_a_member_says_of_the_time_is_told_as_it_is() -> None:
+    for code, text in (("DEADLINE_EXCEEDED", "etcdserver: too late"), ("UNAVAILABLE", "")):
+        assert words_of("m3:2379", code, text) == text
 
 
 def test_a_refusal_is_not_asked_elsewhere() -> None:

@@ -11,6 +11,8 @@ those are asked like those that were given, once they have shown to know of them
 first has said of them.  An address that leads to another cluster, or nowhere, is left alone, as is
 one without TLS where those that were given have it.  Who may not read all counters is not told of
 others, and stays with those that were given.
+
+Limits: an address that is being tried is told a user's token, as every endpoint is.
 """
 
 import asyncio
