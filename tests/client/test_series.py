@@ -1,6 +1,7 @@
 """The client for time series: what it sends, and what is there when a block has ended."""
 
 import asyncio
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -99,7 +100,7 @@ def test_nobody_there_is_told_within_the_time(tmp_path: Path) -> None:
 NOT_NOW = b'{"error": "not_executed", "message": "this member stops"}'
 
 
-async def ask_of(*answers: bytes | None) -> dict[str, Any]:
+async def ask_of(*answers: bytes | None, in_pieces: bool = False) -> dict[str, Any]:
     """A question to members that each answer with a status and a body; None = one is stopped."""
     over = asyncio.Event()
 
@@ -119,6 +120,9 @@ async def ask_of(*answers: bytes | None) -> dict[str, Any]:
     endpoints = [f"127.0.0.1:{it.sockets[0].getsockname()[1]}" for it in servers]
     try:
         members = Members(endpoints, credentials=Credentials(), timeout_s=0.2)
+        if in_pieces:
+            pieces = [it async for it in members.pieces("/series/query?name=a")]
+            return dict(json.loads(b"".join(pieces)))
         return await members.ask_json("GET", "/series/query?name=a")
     finally:
         over.set()
@@ -126,20 +130,27 @@ async def ask_of(*answers: bytes | None) -> dict[str, Any]:
             it.close()
 
 
+@pytest.mark.parametrize("in_pieces", [False, True])
 @pytest.mark.parametrize("first", [b"503 " + NOT_NOW, b"429 " + NOT_NOW, None])
-def test_who_cannot_answer_just_now_is_left_for_the_next(first: bytes | None) -> None:
-    assert asyncio.run(ask_of(first, b'200 {"series": []}')) == {"series": []}
+def test_who_cannot_answer_just_now_is_left_for_the_next(
+    first: bytes | None, *, in_pieces: bool
+) -> None:
+    answer = asyncio.run(ask_of(first, b'200 {"series": []}', in_pieces=in_pieces))
+    assert answer == {"series": []}
 
 
-def test_when_nobody_can_just_now_their_words_are_told() -> None:
+@pytest.mark.parametrize("in_pieces", [False, True])
+def test_when_nobody_can_just_now_their_words_are_told(*, in_pieces: bool) -> None:
     with pytest.raises(SeriesRefused, match="this member stops") as refused:
-        asyncio.run(ask_of(b"503 " + NOT_NOW, b"503 " + NOT_NOW))
+        asyncio.run(ask_of(b"503 " + NOT_NOW, b"503 " + NOT_NOW, in_pieces=in_pieces))
     assert (refused.value.status, refused.value.kind) == (503, "not_executed")
 
 
 def test_when_all_are_stopped_it_is_said_of_each_and_for_how_long_was_waited() -> None:
     with pytest.raises(OutcomeUnknown, match=r"127.0.0.1:\d+: no whole answer within 0.2 s"):
         asyncio.run(ask_of(None))
+    with pytest.raises(Unreachable, match=r"127.0.0.1:\d+: no answer within 0.2 s"):
+        asyncio.run(ask_of(None, in_pieces=True))
 
 
 @pytest.fixture(scope="module")

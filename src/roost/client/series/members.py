@@ -164,6 +164,30 @@ class Members:
         body = b"" if value is None else msgspec.json.encode(value)
         return decoded(await self.ask(method, target, body))
 
+    async def _begun(self, target: str) -> Exchange:
+        """An answer that has begun, of the first who can give one just now, else of the last.
+
+        Raises:
+            Unreachable: nobody answers.
+
+        """
+        reasons = []
+        for left in reversed(range(len(self._endpoints))):
+            exchange = await self.open("GET", target, {}, b"")
+            name = self._endpoints[0].name
+            try:
+                if await exchange.begun() not in _NOT_NOW or not left:
+                    return exchange
+            except (OSError, TimeoutError) as error:
+                late = f"no answer within {self.timeout_s:g} s"
+                reasons.append(f"{name}: {late if isinstance(error, TimeoutError) else error}")
+            except BaseException:
+                exchange.close()
+                raise
+            exchange.close()
+            self.leave()
+        raise Unreachable("UNAVAILABLE", "; ".join(reasons))
+
     async def lines(self, target: str) -> AsyncGenerator[bytes, None]:
         """Lines of an answer that has no end, as they come.
 
@@ -172,7 +196,7 @@ class Members:
             Unreachable: nobody answers, or no more.
 
         """
-        exchange = await self.open("GET", target, {}, b"")
+        exchange = await self._begun(target)
         try:
             while line := await exchange.line():
                 if exchange.status != 200:
@@ -194,7 +218,7 @@ class Members:
             OutcomeUnknown: it has broken off: what came is not all.
 
         """
-        exchange = await self.open("GET", target, {}, b"")
+        exchange = await self._begun(target)
         try:
             while piece := await exchange.piece():
                 if exchange.status != 200:

@@ -67,6 +67,17 @@ class Exchange:
         """What was answered; 0 as long as nothing was."""
         return self._head.status
 
+    async def begun(self) -> int:
+        """The status, when it has come.
+
+        Raises:
+            OSError: it does not come, or is no answer.
+
+        """
+        while not self._head.status and await self._more():
+            pass
+        return self._head.status
+
     async def send(self, data: bytes) -> None:
         """Send more of the body; empty is its end.
 
