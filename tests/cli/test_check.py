@@ -97,7 +97,8 @@ def test_every_key_is_put_once_by_no_more_clients_than_there_are() -> None:
 
 
 def roost(*arguments: str) -> Result:
-    return CliRunner().invoke(main, ["check", *arguments])
+    command = arguments if arguments[0] == "bench" else ("check", *arguments)
+    return CliRunner().invoke(main, command)
 
 
 def row(said: Result) -> dict[str, Any]:
@@ -125,6 +126,9 @@ def test_a_cluster_is_asked_and_keeps_nothing(
         assert min(member["store_bytes"], member["memory_bytes"]) > 0
         said = roost("datascale", at, "--timeout=30")
         assert "MEMORY BEFORE" in said.output
+        it = row(roost("bench", at, "--puts=200", "--value-bytes=10", "--timeout=30", "--json"))
+        assert (it["puts"], it["clients"], it["value_bytes"], it["passed"]) == (200, 10, 10, True)
+        assert it["per_second"] > 0
         with Client(cluster.endpoints, timeout_s=20) as client:
             assert client.count(b"\0", b"\0") == 0
             client.put("roost-check-perf/1", "somebody's")

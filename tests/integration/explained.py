@@ -46,6 +46,7 @@ EXPLAINED = {
         "etcd names what is wrong with it (210); Roost reads no form, as of any other content type"
     ),
     "GET /v2/leader": "etcd 3.5 has it no more; Roost has it as 0.3 did",
+    "GET /v2/speedTest": "etcd had it until 0.4, on the server; `roost bench` asks from outside",
     "writes to v2 with --v2-redirect": (
         "etcd since 2.0 forwards them always; Roost by default, and with the setting it answers as "
         "0.3 did (307), as it does to `consistent=true` and /v2/stats/leader"

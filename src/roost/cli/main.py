@@ -115,6 +115,11 @@ COMMANDS = {
         "check",
         "Ask much of a cluster, and say whether it does it in time, and what it takes.",
     ),
+    "bench": Lazy(
+        "roost.cli.check.check",
+        "bench",
+        "Put as fast as it goes, and say how many a second; exit code 1 when one fails.",
+    ),
     "member": Lazy(
         "roost.cli.member",
         "member",

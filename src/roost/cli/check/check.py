@@ -1,4 +1,4 @@
-"""The commands `roost check perf` and `roost check datascale`."""
+"""The commands `roost check perf`, `roost check datascale` and `roost bench`."""
 
 import asyncio
 import secrets
@@ -30,7 +30,6 @@ from roost.errors import RoostError
 # As etcdctl has them (etcdctl: ctlv3/command/check.go): clients, and puts a second.
 _PERF = {"s": (50, 150), "m": (200, 1_000), "l": (500, 8_000), "xl": (1_000, 15_000)}
 _DATASCALE = {"s": (50, 10_000), "m": (200, 100_000), "l": (500, 1_000_000), "xl": (500, 3_000_000)}
-_VALUE_BYTES = 1024
 # What passes there: nine tenths of the pace, none slower, and not more scattered.
 _PACE_PART, _SLOWEST_S, _DEVIATION_S = 0.9, 0.5, 0.1
 # From so much of a processor on it may be this client that is slow.
@@ -152,6 +151,49 @@ def datascale(endpoints: str, timeout_s: float, name: str, prefix: str, *, as_js
     _say(measured, verdicts, {"load": name, "members": members}, as_json=as_json)
 
 
+@click.command()
+@client_options
+@click.option(
+    "--clients", default=10, show_default=True, type=click.IntRange(1, 1000), help="At once."
+)
+@click.option(
+    "--puts", default=10_000, show_default=True, type=click.IntRange(1, 10_000_000), help="In all."
+)
+@click.option(
+    "--value-bytes",
+    default=100,
+    show_default=True,
+    type=click.IntRange(0, 1 << 20),
+    help="Of each.",
+)
+@click.option("--prefix", default="roost-bench/", show_default=True, help="Of its keys.")
+def bench(
+    endpoints: str,
+    timeout_s: float,
+    clients: int,
+    puts: int,
+    value_bytes: int,
+    prefix: str,
+    *,
+    as_json: bool,
+) -> None:
+    r"""Put as fast as it goes, and say how many a second; exit code 1 when one fails.
+
+    Each client puts a key, waits for the answer, and puts the next one (etcd 0.4: /v2/speedTest).
+    The keys are deleted in the end; their history stays until it is compacted.  `roost check perf`
+    says whether a cluster keeps a pace.
+
+    \b
+    Example:
+        roost bench
+        roost bench --clients 100 --puts 50000
+    """
+    load = Load(clients, 0, puts, value_bytes)
+    measured = _measure(endpoints, timeout_s, load, prefix, as_json=as_json)
+    verdicts = [_failures(measured)]
+    _say(measured, verdicts, {"clients": clients, "value_bytes": value_bytes}, as_json=as_json)
+
+
 def _growth(place: str, before: Answer | None, after: Answer) -> dict[str, object]:
     """What a member had before and has now, in bytes; None where it does not say."""
 
@@ -217,7 +259,7 @@ def _measure(
 async def _run(
     endpoints: str, timeout_s: float, load: Load, prefix: bytes, note: Callable[[int], None]
 ) -> Measured:
-    value = secrets.token_bytes(_VALUE_BYTES)
+    value = secrets.token_bytes(load.value_bytes)
     async with aio_client.Client(
         endpoints, timeout_s=timeout_s, credentials=credentials(), retries=False
     ) as client:

@@ -23,6 +23,7 @@ class Load:
     client_count: int
     per_second: int
     count: int
+    value_bytes: int = 1024
 
 
 @dataclass(slots=True)
