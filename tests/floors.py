@@ -418,7 +418,7 @@ FLOORS = {
         errors
     """,
     "roost.etcd.access": """
-        callers | jwt_tokens | passwords
+        callers | jwt_tokens | passwords | signing
         changes | judge | tokens
         attempts | hashers | names | users
     """,
@@ -442,12 +442,13 @@ FLOORS = {
         statistics | modules
         keys | members | queues | registry | user_pages
         telling | asking
-        patience | gate
+        patience | gate | piecewise
         watch_hub | expiry | forms | leading
         changes | listing | watchers | user_forms
         history | reads | dates | user_changes
         users
         nodes
+        values
         faults
         json_text | paths
     """,

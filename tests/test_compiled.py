@@ -159,7 +159,7 @@ if self.count and self.fault is None:
 # Those that do, and what bounds the descent.
 CALL_THEMSELVES = {
     "_rows": "a layer a call, and a stack has few",
-    "_has_put": "transactions in transactions: protobuf lets 100 messages be in each other",
+    "has_put": "transactions in transactions: protobuf lets 100 messages be in each other",
     "_carry_out": "the same",
 }
 
@@ -172,6 +172,20 @@ def test_no_function_of_it_calls_itself(module: str) -> None:
             called = [ast.unparse(it.func) for it in ast.walk(node) if isinstance(it, ast.Call)]
             is_endless = {node.name, f"self.{node.name}"} & set(called)
             assert not is_endless or node.name in CALL_THEMSELVES, node.name
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_function_in_another_knows_one_beside_it(module: str) -> None:
+    """Compiled, both and all that they know are in a cycle, which only the collector frees."""
+    defined = ast.FunctionDef | ast.AsyncFunctionDef
+    for node in ast.walk(TREES[module]):
+        if not isinstance(node, defined):
+            continue
+        inner = [it for it in ast.walk(node) if isinstance(it, defined | ast.Lambda)][1:]
+        names = {it.name for it in inner if not isinstance(it, ast.Lambda)}
+        for it in inner:
+            known = {name.id for name in ast.walk(it) if isinstance(name, ast.Name)}
+            assert not known & names, f"{node.name} in {module}: make a method of it"
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -4,7 +4,7 @@ What is answered at once, or after a while, is an `Answer`; what goes on for as 
 wants to hear it is a `Streaming`, whose pieces are asked for one after another.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping
 from typing import Protocol
 
 import msgspec
@@ -75,7 +75,7 @@ class Streaming(msgspec.Struct, frozen=True):
     """
 
     headers: Fields
-    pieces: AsyncIterator[bytes]
+    pieces: AsyncIterable[bytes]
     close: Callable[[], None]
     status: int = 200
     quick: Quick | None = None

@@ -253,7 +253,7 @@ def test_who_watches_hears_totals_that_change(tmp_path: Path) -> None:
         await increment(here, [["users/1", 1], ["other", 1]])
         watch = await ask(here, "GET", "/counters/watch?prefix=users/")
         assert isinstance(watch, Streaming)
-        pieces = watch.pieces
+        pieces = aiter(watch.pieces)
         assert (await anext(pieces)).startswith(b":")
         for _it in range(5):
             await increment(here, [["users/1", 1], ["users/2", 5], ["other", 1]])
@@ -268,7 +268,7 @@ def test_who_watches_hears_totals_that_change(tmp_path: Path) -> None:
         # Whoever comes back hears all.
         again = await ask(here, "GET", "/counters/watch?prefix=", last_event_id="3")
         assert isinstance(again, Streaming)
-        assert await heard(again.pieces, 2) == {"users/1": 6, "other": 6}
+        assert await heard(aiter(again.pieces), 2) == {"users/1": 6, "other": 6}
         here._hub.close()
         assert [it async for it in again.pieces] == []
 

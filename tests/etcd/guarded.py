@@ -8,6 +8,7 @@ from google.protobuf.message import Message
 from roost import etcd
 from roost.call import Stream, Unary
 from roost.etcd import border
+from roost.etcd.access.signing import sign
 from roost.etcd.access.tokens import ADD, Identity, digest_of
 from roost.flow import OWN
 from roost.outcome import Outcome
@@ -99,7 +100,7 @@ class World:
         assert isinstance(outcome, bytes), outcome
 
     def run_as_root(self, operation: str, request: Message) -> None:
-        signed = border.sign(operation, Identity("root"), request.SerializeToString())
+        signed = sign(operation, Identity("root"), request.SerializeToString())
         self.transact(border.AS, signed)
 
     def call(self, path: str, request: Message, user: str = "root") -> tuple[int, str] | bytes:

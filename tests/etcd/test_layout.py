@@ -4,8 +4,9 @@ A row of another length that is read by the new code is an internal error in eve
 """
 
 from roost import etcd
-from roost.etcd.v2 import changes
-from roost.etcd.v2.changes import CHANGE, Change, Kind
+from roost.etcd.v2 import values
+from roost.etcd.v2.changes import CHANGE
+from roost.etcd.v2.values import Change, Kind
 from roost.outcome import Outcome
 from roost.proto import auth_pb2, rpc_pb2
 from roost.store import STORAGE_VERSION
@@ -50,9 +51,9 @@ def test_a_changed_layout_has_a_new_number() -> None:
     etcd.Services(replica, replica.store, wall_s=lambda: 1e9, clock_s=lambda: 0.0)
     said: list[Outcome] = []
     for change in V2_STORY:
-        replica.transact_nowait(CHANGE, changes.encode(change), said.append)
-    done = [changes.decode_outcome(it) for it in said if isinstance(it, bytes)]
-    assert all(isinstance(it, changes.Done) for it in done)
+        replica.transact_nowait(CHANGE, values.encode(change), said.append)
+    done = [values.decode_outcome(it) for it in said if isinstance(it, bytes)]
+    assert all(isinstance(it, values.Done) for it in done)
     for name, request in STORY:
         body = request.SerializeToString()
         replica.transact_nowait(name, body, said.append)

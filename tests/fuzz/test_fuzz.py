@@ -21,6 +21,7 @@ from roost.call import Stream, Unary
 from roost.cli.settings import load_settings
 from roost.errors import ModelRefused, PeerFault, RoostError
 from roost.etcd import border
+from roost.etcd.access.signing import sign
 from roost.etcd.access.tokens import Identity
 from roost.etcd.model import wire
 from roost.etcd.v3.interface import JSON_PATHS
@@ -271,8 +272,8 @@ def test_no_signature_is_too_strange_for_the_border(services: etcd.Services) -> 
     """It comes from a member; one that has gone wrong must not take the leader with it."""
     put = pb.PutRequest(key=b"a").SerializeToString()
     corpus = [
-        border.sign("etcd.put", Identity("u"), put),
-        border.sign("etcd.txn", Identity("u", bytes(32), 5), put),
+        sign("etcd.put", Identity("u"), put),
+        sign("etcd.txn", Identity("u", bytes(32), 5), put),
         b"",
     ]
     replica: Any = services._replica

@@ -11,6 +11,7 @@ import pytest
 from roost.etcd.v2 import history, nodes
 from roost.etcd.v2.paths import path_of
 from roost.etcd.v2.users import Names, Users
+from roost.etcd.v2.values import Node, Now
 from roost.moving import EtcdFileDamaged, EtcdFileRefused
 from roost.moving.v2_replay import V2Replay, V2Taken, v2_replay
 from roost.moving.v2_snapshot import read_snapshot
@@ -35,8 +36,8 @@ class Came:
     """What was written here."""
 
     taken: V2Taken
-    nodes: dict[bytes, nodes.Node]
-    now: history.Now
+    nodes: dict[bytes, Node]
+    now: Now
     users: Users
     store: Store
 
@@ -90,14 +91,14 @@ def test_requests_are_what_etcd_makes_of_them(tmp_path: Path) -> None:
         ),
     )
     assert came.nodes == {
-        b"/a": nodes.Node(True, 1, 1, 0, b""),
-        b"/a/b": nodes.Node(False, 1, 3, 0, b"5"),
-        b"/q": nodes.Node(True, 4, 4, 0, b""),
-        b"/q/00000000000000000004": nodes.Node(False, 4, 4, 0, b"6"),
-        b"/c": nodes.Node(False, 7, 7, 0, b"7"),
+        b"/a": Node(True, 1, 1, 0, b""),
+        b"/a/b": Node(False, 1, 3, 0, b"5"),
+        b"/q": Node(True, 4, 4, 0, b""),
+        b"/q/00000000000000000004": Node(False, 4, 4, 0, b"6"),
+        b"/c": Node(False, 7, 7, 0, b"7"),
     }
     # No events are kept: who watches from before is told so.
-    assert came.now == history.Now(7, 8, 0)
+    assert came.now == Now(7, 8, 0)
     assert came.taken == V2Taken(7, 5, 0, 0)
 
 
@@ -116,8 +117,8 @@ def test_times_to_live_are_dates_and_end_when_the_leader_said(tmp_path: Path) ->
         ),
     )
     assert came.nodes == {
-        b"/later": nodes.Node(False, 11, 11, (date + 9) * SECOND, b"1"),
-        b"/stays": nodes.Node(False, 14, 14, (date + 7) * SECOND, b"v"),
+        b"/later": Node(False, 11, 11, (date + 9) * SECOND, b"1"),
+        b"/stays": Node(False, 14, 14, (date + 7) * SECOND, b"v"),
     }
     trees = nodes.trees_of(came.store)
     due = [nodes.expiring_path(it) for it, _ in came.store.view.iterate(trees.expiries)]

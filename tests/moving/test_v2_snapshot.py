@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from crc32c import crc32c
 
-from roost.etcd.v2.nodes import Node
+from roost.etcd.v2.values import Node
 from roost.moving import EtcdFileDamaged, EtcdFileRefused
 from roost.moving.v2_snapshot import newest_snapshot, read_snapshot
 from tests.moving.test_wal import data, number

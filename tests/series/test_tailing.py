@@ -45,7 +45,7 @@ async def begun(interface: Interface, query: bytes) -> AsyncIterator[bytes]:
     """What is told from now on."""
     answer = await asked(interface, query)
     assert isinstance(answer, Streaming)
-    pieces = answer.pieces
+    pieces = aiter(answer.pieces)
     assert await anext(pieces) in (b":\n\n", b"{}\n")
     return pieces
 

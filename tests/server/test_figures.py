@@ -15,8 +15,9 @@ import pytest
 from roost.call import Route, Stream, Unary
 from roost.etcd import figures as of_etcd
 from roost.etcd.access.hashers import HASHERS
-from roost.etcd.v2 import changes as v2_changes
-from roost.etcd.v2.changes import CHANGE, Change, Kind
+from roost.etcd.v2 import values as v2_values
+from roost.etcd.v2.changes import CHANGE
+from roost.etcd.v2.values import Change, Kind
 from roost.etcd.v2.watchers import PENDING_MAX
 from roost.etcd.v3.costly import RUNNING_MAX
 from roost.figures import Figure, Labels, Source, Value
@@ -220,7 +221,7 @@ def test_requests_move_what_the_services_show(monkeypatch: pytest.MonkeyPatch) -
             look()
         world.services.v2.hub.open(b"/", 0, is_recursive=True, is_stream=True)
         look()
-        change = v2_changes.encode(Change(Kind.SET, b"/a"))
+        change = v2_values.encode(Change(Kind.SET, b"/a"))
         for _ in range(PENDING_MAX + 1):  # and nobody takes any of them
             world.replica.transact_nowait(CHANGE, change, lambda _: None)
         await until_idle()

@@ -31,6 +31,10 @@ class HeldViews(Protocol):
     def has_room(self) -> bool:
         """Whether the state of now can be held."""
 
+    @property
+    def newest_index(self) -> Callable[[], int]:
+        """Tells the log position of the state of now."""
+
     def glimpse(self) -> HeldView:
         """The state of now, for this turn of the loop, or longer if it is held in it."""
 

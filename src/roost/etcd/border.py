@@ -4,10 +4,8 @@ It knows no protocol: whoever serves one brings what answers, and what says that
 refused (`v3/desk.py` for etcd's gRPC).
 
 While authentication is on, a write travels to the leader as the operation `etcd.as`, one that is
-light as `etcd.light_as`; either names its user, and is checked where it runs, by the state that it
-sees:
-
-    u32 length, then msgpack of [operation, user, digest of the token, revision], then the body
+light as `etcd.light_as`; either names its user (`access/signing.py`), and is checked where it runs,
+by the state that it sees.
 
 An operation that comes without a name then is refused.  What a member does by itself (`Guard`,
 `Lessor`, compaction) is registered with the replica directly and asks nobody.
@@ -17,14 +15,13 @@ import asyncio
 from collections.abc import Callable
 from typing import TypeVar
 
-import msgspec
-
 from roost.call import Caller
 from roost.database.model import Light, Long, Operation, Txn
 from roost.errors import CallerGone, Refused, RoostError
 from roost.etcd import errors
 from roost.etcd.access.callers import Callers
 from roost.etcd.access.judge import Check, Judge
+from roost.etcd.access.signing import sign, signed
 from roost.etcd.access.tokens import Identity
 from roost.etcd.access.users import Auth
 from roost.etcd.limits import Limits
@@ -34,17 +31,8 @@ from roost.outcome import Done, Outcome, ReadDone, Waiting, settle_future, told_
 AS, LIGHT_AS = "etcd.as", "etcd.light_as"
 # How long a request about this member's own files waits to hear that they hold everything.
 FRESH_S_MAX = 2.0
-# A name may be as long as a request.
-_LENGTH_BYTES = 4
 _Outcome = TypeVar("_Outcome")
 _Light = Callable[[Txn, bytes], bytes | None]
-
-
-class _Signature(msgspec.Struct, frozen=True, array_like=True):
-    operation: str
-    user: str
-    token: bytes
-    revision: int
 
 
 class Border:
@@ -97,9 +85,7 @@ class Border:
 
     def _checked(self, txn: Txn, body: bytes) -> tuple[str, bytes]:
         """What a user runs who may, and with what."""
-        stop = _LENGTH_BYTES + int.from_bytes(body[:_LENGTH_BYTES], "big")
-        signature = msgspec.msgpack.decode(body[_LENGTH_BYTES:stop], type=_Signature)
-        inner = body[stop:]
+        signature, inner = signed(body)
         if self.auth.is_enabled(txn):
             identity = Identity(signature.user, signature.token, signature.revision)
             self._checks[signature.operation](self.callers.judge(txn, identity), inner)
@@ -209,16 +195,7 @@ class Border:
             elif waiting is not None and waiting.is_over:
                 refused(CallerGone("nobody waits for it any more"))
             elif check is not None and self.auth.may_be_enabled:
-                self.callers.identify(caller, identified, refused)
-            else:
-                allowed()
-
-        def identified(identity: Identity | None) -> None:
-            try:
-                if identity is not None and check is not None:
-                    check(self.callers.judge(self.replica.view, identity))
-            except Refused as refusal:
-                refused(refusal)
+                self._judge(caller, check, allowed, refused)
             else:
                 allowed()
 
@@ -230,6 +207,27 @@ class Border:
             refused(errors.not_for_learner())
         else:
             self.replica.read_nowait(ready, caller.flow)
+
+    # A method, and no function that `ready` would know: compiled, the two would be in a cycle.
+    def _judge(
+        self,
+        caller: Caller,
+        check: Callable[[Judge], None],
+        allowed: Callable[[], None],
+        refused: Callable[[RoostError], None],
+    ) -> None:
+        """Go on when the caller may do what `check` asks."""
+
+        def identified(identity: Identity | None) -> None:
+            try:
+                if identity is not None:
+                    check(self.callers.judge(self.replica.view, identity))
+            except Refused as refusal:
+                refused(refusal)
+            else:
+                allowed()
+
+        self.callers.identify(caller, identified, refused)
 
     def _when_fresh(self, go_on: ReadDone) -> None:
         """Go on when all that was acknowledged is here, or at once when nobody could say so.
@@ -286,9 +284,3 @@ class Border:
             self.admit(caller, Judge.need_root, allowed, refused, may_be_stale=may_be_stale)
         else:
             allowed()
-
-
-def sign(operation: str, identity: Identity, body: bytes) -> bytes:
-    """The body of `etcd.as`."""
-    head = msgspec.msgpack.encode(_Signature(operation, *identity))
-    return len(head).to_bytes(_LENGTH_BYTES, "big") + head + body

@@ -19,8 +19,7 @@ import msgspec
 
 from roost.etcd.model.alarms import Alarms
 from roost.etcd.v2 import history, nodes
-from roost.etcd.v2.changes import Change, Failed, Kind, TreeOperations, decode_outcome, encode
-from roost.etcd.v2.nodes import Node
+from roost.etcd.v2.changes import TreeOperations
 from roost.etcd.v2.paths import ROOT, is_below, is_too_long, path_of
 from roost.etcd.v2.users import (
     ROLES_MAX,
@@ -35,6 +34,7 @@ from roost.etcd.v2.users import (
 from roost.etcd.v2.users import (
     ROOT as ROOT_NAME,
 )
+from roost.etcd.v2.values import Change, Failed, Kind, Node, decode_outcome, encode
 from roost.moving.errors import EtcdFileDamaged, EtcdFileRefused
 from roost.moving.fields import fields_of, number_of
 from roost.moving.requests import V2Request, request_of

@@ -18,8 +18,8 @@ from pathlib import Path
 import msgspec
 from crc32c import crc32c
 
-from roost.etcd.v2.nodes import Node
 from roost.etcd.v2.paths import ROOT, child_of, is_too_long
+from roost.etcd.v2.values import Node
 from roost.moving.errors import EtcdFileDamaged, EtcdFileRefused
 from roost.moving.fields import bytes_of, fields_of, number_of
 

@@ -170,10 +170,11 @@ class Here:
                 answer = await inside.answer(_request("GET", target))
             if isinstance(answer, Answered):
                 raise refusal_of(answer.status, answer.body)
+            pieces = aiter(answer.pieces)
             try:
                 while True:
                     async with asyncio.timeout(self._timeout_s):
-                        piece = await anext(answer.pieces, b"")
+                        piece = await anext(pieces, b"")
                     if not piece:
                         return
                     yield piece

@@ -155,9 +155,9 @@ class DirectExchange:
         """Nobody waits for an answer any more."""
         if self._post is not None:
             self._post.release()
-        on_gone, self._on_gone = self._on_gone, None
-        if on_gone is not None:
-            on_gone()
+        hearer, self._on_gone = self._on_gone, None
+        if hearer is not None:
+            hearer()
         self.on_stop()
 
     def on_stop(self) -> None:

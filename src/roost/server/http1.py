@@ -71,14 +71,14 @@ class Http1:
         self.connections: set[Http1Protocol] = set()
 
 
-class Http1Protocol(asyncio.Protocol):
-    """One connection that speaks HTTP/1.1."""
+class Http1Protocol:
+    """One connection that speaks HTTP/1.1; an `asyncio.Protocol` by its methods."""
 
     def __init__(self, http: Http1, on_lost: Callable[[], None]) -> None:
         """Wait for the transport."""
         self._http = http
         self._on_lost = on_lost
-        self._parser = httptools.HttpRequestParser(self)
+        self._parser: httptools.HttpRequestParser | None = httptools.HttpRequestParser(self)
         self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
         # What was answered and has not left, while the client does not read.
         self.unread_bytes = 0
@@ -124,7 +124,7 @@ class Http1Protocol(asyncio.Protocol):
         self._due_s = _NEVER_S
         if self._timer is not None:
             self._timer.cancel()
-        del self._parser  # it knows our methods: nobody has to look for a circle
+        self._parser = None  # it knows our methods: nobody has to look for a circle
         self._rest = b""
         self.waiting.clear()
         self._set_stalled(is_stalled=False)
@@ -188,8 +188,10 @@ class Http1Protocol(asyncio.Protocol):
 
     def _feed(self, piece: bytes) -> int:
         """Have a piece parsed; how much of it was."""
+        parser = self._parser
+        assert parser is not None, "we are connected"
         try:
-            self._parser.feed_data(piece)
+            parser.feed_data(piece)
         except httptools.HttpParserUpgrade as upgrade:
             # Other protocols are not offered: the request is answered as if it had not asked.
             return int(upgrade.args[0]) or len(piece)
@@ -239,6 +241,7 @@ class Http1Protocol(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """The head is whole, what follows is the body (httptools)."""
         parser, url = self._parser, self._url
+        assert parser is not None, "we are connected"
         if url.startswith(b"/") and b"#" not in url and url.isascii():
             path, _, query = url.partition(b"?")
         else:

@@ -215,7 +215,8 @@ class ClientPort:
 
     def make_http(self) -> asyncio.Protocol:
         """A connection that speaks HTTP/1.1, or is told that it speaks nothing we know."""
-        return Http1Protocol(self.http, self.on_gone)
+        made = Http1Protocol(self.http, self.on_gone)
+        return cast("asyncio.Protocol", made)  # by its methods
 
     def _begin(self, turn: Turn) -> Taker:
         """Find who answers a request over HTTP/1.1."""

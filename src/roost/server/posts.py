@@ -31,7 +31,8 @@ class Post:
     """The body of a request while it comes, and until it was answered (see `bodies`)."""
 
     needed_bytes = 0
-    is_waiting = has_place = False
+    is_waiting = False
+    has_place = False
 
     def __init__(self, bodies: Bodies, address: str) -> None:
         """Nothing has come."""

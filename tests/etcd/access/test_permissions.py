@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from roost.call import Stream, Unary
 from roost.errors import Refused
 from roost.etcd import border
+from roost.etcd.access.signing import sign
 from roost.etcd.access.tokens import Identity, digest_of
 from roost.etcd.errors import status_of
 from roost.etcd.v3.interface import JSON_PATHS
@@ -150,7 +151,7 @@ def test_a_right_that_was_taken_away_is_gone_for_what_is_on_its_way(world: World
     """etcd #14571: it is decided where the operation runs, not where it came in."""
     put = pb.PutRequest(key=b"w").SerializeToString()
     identity = Identity("reader", digest_of(world.tokens["reader"]))
-    signed = border.sign("etcd.put", identity, put)
+    signed = sign("etcd.put", identity, put)
     world.transact(border.AS, signed)
     gone = pb.AuthUserRevokeRoleRequest(name="reader", role="reading")
     world.run_as_root("etcd.user_revoke", gone)

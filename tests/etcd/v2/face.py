@@ -12,7 +12,6 @@ import msgspec
 from roost import etcd
 from roost.etcd.v2.expiry import LOOK_S
 from roost.etcd.v2.forms import FORM
-from roost.etcd.v2.reads import Read
 from roost.exchange import Answer, Request, Streaming
 from roost.flow import OWN, Flow
 from roost.sim.members import loop as virtual
@@ -63,15 +62,6 @@ class Face:
             wall_s=lambda: self.now_s + self.set_s,
         )
         self.v2 = self.services.v2
-        # Reads that were not answered in the turn in which they were asked for.
-        self.reads_count = 0
-        read = self.v2.reads.read
-
-        async def counted(asked: Read) -> bytes:
-            self.reads_count += 1
-            return await read(asked)
-
-        self.v2.reads.read = counted  # type: ignore[method-assign,assignment]  # counts
 
     def __enter__(self) -> Self:
         return self

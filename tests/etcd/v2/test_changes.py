@@ -9,10 +9,11 @@ import pytest
 
 from roost.database.model import Long
 from roost.etcd.model.alarms import ALARM_OPERATION
-from roost.etcd.v2 import changes, history, nodes
-from roost.etcd.v2.changes import CHANGE, EXPIRED_MAX, Change, Kind
+from roost.etcd.v2 import history, nodes, values
+from roost.etcd.v2.changes import CHANGE, EXPIRED_MAX
 from roost.etcd.v2.expiry import EXPIRE
 from roost.etcd.v2.paths import parent_of, path_of
+from roost.etcd.v2.values import Action, Change, Event, Flags, Kind
 from roost.outcome import Outcome
 from roost.proto import rpc_pb2
 from roost.sim.members.loop import run_virtually
@@ -38,7 +39,7 @@ def run(story: Coroutine[Any, Any, None]) -> None:
     run_virtually(story)
 
 
-def events(face: Face) -> list[history.Event]:
+def events(face: Face) -> list[Event]:
     trees = nodes.trees_of(face.replica.store)
     return [history.decode(key, row) for key, row in face.replica.view.iterate(trees.events)]
 
@@ -67,18 +68,18 @@ def test_whatever_is_done_the_tree_is_whole() -> None:
                 )
                 before = events(face)
                 said = list[Outcome]()
-                face.replica.transact_nowait(CHANGE, changes.encode(asked), said.append)
+                face.replica.transact_nowait(CHANGE, values.encode(asked), said.append)
                 check_tree(face)
                 assert isinstance(said[0], bytes)
-                answer = changes.decode_outcome(said[0])
+                answer = values.decode_outcome(said[0])
                 after = events(face)
-                assert len(after) - len(before) == isinstance(answer, changes.Done)
+                assert len(after) - len(before) == isinstance(answer, values.Done)
                 assert answer.index == len(after)
                 if dice.random() < 0.1:
                     face.now_s += dice.randrange(5)
                     expire(face)
                     check_tree(face)
-            assert {it.action for it in events(face)} == set(history.Action)
+            assert {it.action for it in events(face)} == set(Action)
 
     run(story())
 
@@ -122,7 +123,7 @@ def test_a_large_directory_goes_over_many_turns_with_one_index_and_event() -> No
         with Face() as face:
             await fill(face, "/d", 700, ttl=100)
             await face.ask("PUT", "/dx", value="stays")
-            body = changes.encode(Change(Kind.DELETE, b"/d", is_recursive=True))
+            body = values.encode(Change(Kind.DELETE, b"/d", is_recursive=True))
             txn = face.replica.store.begin()
             found = face.v2.operations.change(txn, body)
             assert isinstance(found, Long)
@@ -131,7 +132,7 @@ def test_a_large_directory_goes_over_many_turns_with_one_index_and_event() -> No
             answer = await face.ask("DELETE", "/d", recursive="true")
             assert json_of(answer)["node"]["modifiedIndex"] == 702
             assert await face.tree() == {"dx": "stays"}
-            assert events(face)[-1].flags is history.Flags.DIRECTORY_GONE
+            assert events(face)[-1].flags is Flags.DIRECTORY_GONE
             check_tree(face)
 
     run(story())
@@ -150,7 +151,7 @@ def test_what_has_run_out_goes_in_order_with_an_event_each() -> None:
             face.now_s += 10.0
             expire(face)
             assert await face.tree() == {"late": "1", "stays": "4"}
-            told = [msgspec.json.decode(b"".join(it.pieces())) for it in events(face)[5:]]
+            told = [msgspec.json.decode(b"".join(history.pieces_of(it))) for it in events(face)[5:]]
             assert [it["action"] for it in told] == ["expire"] * 2
             assert [it["node"] for it in told] == [
                 {"key": "/soon", "modifiedIndex": 6, "createdIndex": 2},

@@ -4,6 +4,7 @@ import pytest
 
 from roost.etcd.v2 import expiry, nodes
 from roost.etcd.v2.expiry import EXPIRE
+from roost.etcd.v2.values import Node
 from roost.outcome import Done
 from roost.sim.members.loop import run_virtually
 from roost.store.walk import PASSED_MAX
@@ -120,7 +121,7 @@ def test_after_a_snapshot_it_is_looked_up_anew() -> None:
             face.look()  # nothing ever runs out
             trees = nodes.trees_of(face.replica.store)
             txn = face.replica.store.begin()
-            node = nodes.Node(is_dir=False, created=1, modified=1, expires_ns=5, value=b"")
+            node = Node(is_dir=False, created=1, modified=1, expires_ns=5, value=b"")
             nodes.put(trees, txn, b"/a", node)
             face.replica.store.apply(face.replica.store.applied_index + 1, txn.encode())
             face.v2.on_switched()

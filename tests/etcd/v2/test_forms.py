@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roost.etcd.model.costs import SLICE_ROWS, at_once
-from roost.etcd.v2.changes import Change, Kind
 from roost.etcd.v2.faults import Fault, Reason
 from roost.etcd.v2.forms import (
     FORM,
@@ -22,6 +21,7 @@ from roost.etcd.v2.forms import (
     read_request,
     unescaped,
 )
+from roost.etcd.v2.values import Change, Kind
 from roost.exchange import Request
 from tests.etcd.v2.face import Sender
 

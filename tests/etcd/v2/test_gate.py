@@ -8,8 +8,9 @@ import pytest
 from roost.errors import Overloaded
 from roost.etcd.access import attempts
 from roost.etcd.v2 import gate
-from roost.etcd.v2.changes import CHANGE, Change, Failed, Kind, decode_outcome, encode
+from roost.etcd.v2.changes import CHANGE
 from roost.etcd.v2.faults import Reason
+from roost.etcd.v2.values import Change, Failed, Kind, decode_outcome, encode
 from roost.exchange import Answer, Streaming
 from roost.outcome import Outcome
 from roost.sim.members.loop import run_virtually, until_idle

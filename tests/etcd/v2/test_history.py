@@ -1,10 +1,10 @@
 """History: a thousand events at least, more while they are small, and a bound on all."""
 
 import pytest
+from msgspec.structs import replace
 
 from roost.etcd.v2 import history, nodes
-from roost.etcd.v2.history import Action, Event, Flags, Now
-from roost.etcd.v2.nodes import Node
+from roost.etcd.v2.values import Action, Event, Flags, Node, Now
 from roost.store import Txn
 from tests.etcd.replica import LocalReplica
 
@@ -22,7 +22,7 @@ def test_an_event_is_read_as_it_was_written(begun: tuple[nodes.Trees, Txn]) -> N
     trees, txn = begun
     assert history.now(trees, txn) == Now()
     gone = Node(is_dir=True, created=1, modified=2, expires_ns=0, value=b"")
-    old = gone._replace(modified=1, expires_ns=7)
+    old = replace(gone, modified=1, expires_ns=7)
     for index, before in enumerate((None, old, Node(False, 1, 1, 0, b"")), 1):
         written = Event(
             index, Action.EXPIRE, Flags.DIRECTORY_GONE, b"/a\0/\xff", 1 << 63, gone, before

@@ -41,12 +41,12 @@ def test_who_waits_hears_a_newline_now_and_then() -> None:
         loop = asyncio.get_running_loop()
         with Face(v2_heartbeat_s=10.0) as face:
             streaming = await face.watch("/a")
-            began_s = loop.time()
-            assert [await anext(streaming.pieces) for _ in range(3)] == [b"\n"] * 3
+            began_s, pieces = loop.time(), aiter(streaming.pieces)
+            assert [await anext(pieces) for _ in range(3)] == [b"\n"] * 3
             assert loop.time() - began_s == pytest.approx(30.0, abs=0.1)
             await face.ask("PUT", "/a", value="1")
-            assert (await anext(streaming.pieces)).startswith(b'{"action":"set"')
-            assert [it async for it in streaming.pieces] == []
+            assert (await anext(pieces)).startswith(b'{"action":"set"')
+            assert [it async for it in pieces] == []
             streaming.close()
             assert face.v2.hub.count == 0
 
@@ -86,7 +86,7 @@ def test_the_head_of_a_watch_has_the_index_at_which_it_began() -> None:
             streaming = await face.watch("/a", waitIndex=1)
             assert (b"x-etcd-index", b"1") in streaming.headers
             await face.ask("PUT", "/a", value="2")
-            assert b'"value":"1"' in await anext(streaming.pieces)
+            assert b'"value":"1"' in await anext(aiter(streaming.pieces))
 
     run_virtually(story())
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from roost.etcd.v2.changes import Kind
 from roost.etcd.v2.faults import Reason
+from roost.etcd.v2.values import Kind
 from roost.exchange import Answer, Streaming
 from roost.sim.members.loop import pass_time, run_virtually, until_idle
 from roost.tasks import Tasks
@@ -72,15 +72,16 @@ def test_one_that_goes_wakes_one_and_renewals_wake_nobody() -> None:
             waiting = [locks.begin(ttl=10) for _ in range(count)]
             await until_idle()
             first = int((await waiting[0]).body)
-            looks = face.reads_count
+            reads = face.v2.reads
+            looks = reads.awaited_count
             for _ in range(10):  # each waiter renews its own place, and the holder the first
                 await pass_time(5)
                 await locks.text("PUT", ttl=10, index=first)
-            assert face.reads_count - looks == 10, "the holder's own ten, and nobody else's"
-            looks = face.reads_count
+            assert reads.awaited_count - looks == 10, "the holder's own ten, and nobody else's"
+            looks = reads.awaited_count
             await locks.text("DELETE", index=first)
             await until_idle()
-            assert face.reads_count - looks <= 2, "that one, and the one behind it"
+            assert reads.awaited_count - looks <= 2, "that one, and the one behind it"
             assert [it.done() for it in waiting].count(True) == 2
             await locks.tasks.close()
             await until_idle()

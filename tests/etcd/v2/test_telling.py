@@ -1,9 +1,12 @@
 """What a watch is told is the same by callbacks and piece by piece."""
 
+import gc
+
 from roost.exchange import Answer, Streaming
 from roost.sim.members import loop as virtual
 from roost.sim.members.loop import run_virtually, until_idle
 from tests.etcd.v2.face import Face, json_of
+from tests.server.test_garbage import kinds_left
 
 
 class Taker:
@@ -71,5 +74,31 @@ def test_what_is_long_is_not_told_by_a_callback() -> None:
             await face.ask("PUT", "/a", value="\x01" * 10_000)
             await until_idle()
             assert taker.told == [None]
+
+    run_virtually(story())
+
+
+def test_requests_leave_nothing_to_be_collected() -> None:
+    """A wait for an answer knew what it calls when it is late, and that, compiled, the wait."""
+
+    async def story() -> None:
+        with Face() as face:
+
+            async def act() -> None:
+                takers = [Taker(await face.watch("/a", stream=it)) for it in ("false", "true")]
+                await face.ask("PUT", "/a", value="1")
+                await face.ask("PUT", "/a", value="2", prevValue="3")
+                await face.ask("GET", "/a")
+                await face.ask("GET", "/a", quorum="true")
+                await face.ask("POST", "/d", value="1")
+                await face.ask("DELETE", "/d", recursive="true")
+                for it in takers:
+                    assert len(it.told) == 1
+                    it.streaming.close()
+                await until_idle()
+
+            await act()
+            gc.collect()
+            assert await kinds_left(act) == {}
 
     run_virtually(story())

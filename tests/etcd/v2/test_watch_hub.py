@@ -262,3 +262,33 @@ def test_when_rights_change_whoever_watches_is_told_to_come_again() -> None:
             assert watcher.fault.status == 401
 
     run_virtually(story())
+
+
+def test_who_makes_a_change_is_told_what_watchers_are_made_json_once() -> None:
+    async def story() -> None:
+        with Face() as face:
+            hub = face.v2.hub
+            alone = await face.ask("PUT", "/a", value="1")
+            assert hub.told(1) is None, "nobody watches"
+            watcher = stream(face)
+            answer = await face.ask("PUT", "/a", value="1")
+            told = hub.told(2)
+            assert told is not None
+            assert answer.body is told.text
+            assert told_to(watcher) == answer.body
+            old = b',"prevNode":{"key":"/a","value":"1","modifiedIndex":1,"createdIndex":1}'
+            shown = alone.body.replace(b'Index":1', b'Index":2')
+            assert answer.body == shown.replace(b"}}\n", b"}" + old + b"}\n")
+            await face.ask("PUT", "/a", value="v" * (watch_hub.RECENT_BYTES + 1))
+            assert hub.told(3) is None, "what is long is kept by nobody"
+            await face.ask("PUT", "/a", value="1")
+            silent = await face.ask("PUT", "/a", value="2", noValueOnSuccess="true")
+            assert silent.body == b'{"action":"set"}\n'
+            assert hub.told(5) is not None
+            stream(face, b"/b")  # the other is full soon, and told from history then
+            await put(face, watch_hub.RECENT_MAX)
+            await until_idle()
+            assert hub.told(5) is None
+            assert hub.told(5 + watch_hub.RECENT_MAX) is not None
+
+    run_virtually(story())

@@ -4,8 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from roost.etcd.v2.history import Action, Event, Flags
+from roost.etcd.v2.history import pieces_of
 from roost.etcd.v2.nodes import ROOT_NODE
+from roost.etcd.v2.values import Action, Event, Flags
 from roost.etcd.v2.watchers import TEXT_BYTES_MAX, Told, Watcher, Watchers, wants
 
 NAMES = st.sampled_from([b"a", b"b", b"_h"])
@@ -54,11 +55,11 @@ def test_an_event_is_made_json_once_for_all_unless_it_is_long() -> None:
 
     [[one], [other]] = taken(Told(event(b"/a")))
     assert one is other
-    assert one == b"".join(event(b"/a").pieces())
+    assert one == b"".join(pieces_of(event(b"/a")))
     value = b"v" * (TEXT_BYTES_MAX + 1)
-    long = replace(event(b"/a"), node=ROOT_NODE._replace(is_dir=False, value=value))
+    long = replace(event(b"/a"), node=replace(ROOT_NODE, is_dir=False, value=value))
     one_pieces, other_pieces = taken(Told(long))
-    assert b"".join(one_pieces) == b"".join(other_pieces) == b"".join(long.pieces())
+    assert b"".join(one_pieces) == b"".join(other_pieces) == b"".join(pieces_of(long))
     assert len(one_pieces) > 1
 
 

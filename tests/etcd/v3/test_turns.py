@@ -274,6 +274,7 @@ def test_those_who_wait_when_a_snapshot_comes_look_for_themselves_so_many_in_a_t
     run(story)
 
 
+@pytest.mark.pure("replaces a method of the border")
 def test_those_who_are_told_at_once_go_on_so_many_in_a_turn(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

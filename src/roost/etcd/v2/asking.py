@@ -8,13 +8,13 @@ from roost.call import Caller
 from roost.errors import OutcomeUnknown, RoostError
 from roost.etcd import errors
 from roost.etcd.border import Border
-from roost.etcd.v2 import changes
-from roost.etcd.v2.changes import CHANGE, Change, Done
+from roost.etcd.v2.changes import CHANGE
 from roost.etcd.v2.faults import Fault
 from roost.etcd.v2.gate import Gate
 from roost.etcd.v2.nodes import Trees
 from roost.etcd.v2.reads import Reads
 from roost.etcd.v2.users import Wanted
+from roost.etcd.v2.values import Change, Done, decode_outcome, encode
 from roost.outcome import settle_future
 
 Result = TypeVar("Result")
@@ -75,12 +75,12 @@ class TreeAccess:
         """
         if self._border.replica.is_learner:
             raise errors.not_for_learner()
-        body = changes.encode(asked)
+        body = encode(asked)
         said = await answer_to(
             lambda done, refused: self._gate.write(caller, CHANGE, body, done, refused),
             self._request_s,
         )
-        outcome = changes.decode_outcome(said)
+        outcome = decode_outcome(said)
         if isinstance(outcome, Done):
             return outcome
         raise Fault(outcome.reason, outcome.cause, outcome.index)

@@ -8,18 +8,27 @@ We differ from etcd's 3.5, as its 2.3 does: the time to live of a directory can 
 """
 
 from collections.abc import Callable
-from enum import IntEnum
-
-import msgspec
 
 from roost.database.model import Long, Txn, Walk
 from roost.etcd.model.alarms import Alarms
 from roost.etcd.model.costs import SLICE_ROWS, Costs, now_or_long
 from roost.etcd.v2 import history, nodes
 from roost.etcd.v2.faults import Fault, Reason
-from roost.etcd.v2.history import Action, Event, Flags, Now
-from roost.etcd.v2.nodes import Node, Trees
+from roost.etcd.v2.nodes import Trees
 from roost.etcd.v2.paths import ROOT, below_range, child_of, children_range, parents_of, path_of
+from roost.etcd.v2.values import (
+    Action,
+    Change,
+    Done,
+    Event,
+    Failed,
+    Flags,
+    Kind,
+    Node,
+    Now,
+    decode,
+    encode,
+)
 
 CHANGE = "etcd.v2_change"
 # Beside values a change takes so much at most in the store, and so much for each new directory.
@@ -29,71 +38,6 @@ _FEW_ROWS = 64
 # Of those that are due, so many in one operation.
 EXPIRED_MAX = 100
 _NS = 1_000_000_000
-
-
-class Kind(IntEnum):
-    """What is asked for."""
-
-    SET = 1
-    CREATE = 2
-    # A child whose name is the index.
-    POST = 3
-    UPDATE = 4
-    SWAP = 5
-    DELETE = 6
-    COMPARE_DELETE = 7
-    # The same as POST, unless a child has the value: then that is named as the one that exists.
-    JOIN = 8
-
-
-class Change(msgspec.Struct, frozen=True, array_like=True):
-    """A change as it travels to the leader.
-
-    `prev_value` empty and `prev_index` 0 are no condition; `ttl_s` None is for ever.
-    """
-
-    kind: Kind
-    path: bytes
-    value: bytes = b""
-    is_dir: bool = False
-    ttl_s: int | None = None
-    is_refresh: bool = False
-    prev_value: bytes = b""
-    prev_index: int = 0
-    is_recursive: bool = False
-    # The answer says nothing of the node (etcd: noValueOnSuccess).
-    is_silent: bool = False
-
-
-class Done(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """It was done; the row is that of its event, which has this index."""
-
-    index: int
-    row: bytes
-    is_new: bool
-
-
-class Failed(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """It was not, and why; `index` is the store's then."""
-
-    index: int
-    reason: Reason
-    cause: bytes
-
-
-def encode(change: Change) -> bytes:
-    """The body of the operation."""
-    return msgspec.msgpack.encode(change)
-
-
-def decode(body: bytes) -> Change:
-    """What is asked for."""
-    return msgspec.msgpack.decode(body, type=Change)
-
-
-def decode_outcome(answer: bytes) -> Done | Failed:
-    """What came of it."""
-    return msgspec.msgpack.decode(answer, type=Done | Failed)
 
 
 # Those after which nothing is said of the node, if that is asked for.
@@ -122,13 +66,13 @@ class TreeOperations:
             cost = 4 * len(body) + _CHANGE_BYTES + _PARENT_BYTES * asked.path.count(b"/")
             self._alarms.take_space(cost)
         txn.gather()  # nodes, events, what runs out: nobody asks which was written first
-        change = _AT_ONCE.get(asked.kind)
-        if change is None:
+        carry_out = _AT_ONCE.get(asked.kind)
+        if carry_out is None:
             return now_or_long(txn, lambda its: self._changed(its, asked))
         txn.cost += 1
         changing = self._changing(txn, asked)
         try:
-            return self._done(changing, change(changing))
+            return self._done(changing, carry_out(changing))
         except Fault as fault:
             return self._failed(asked, fault)
 
@@ -151,11 +95,11 @@ class TreeOperations:
         is_new = event.action is Action.CREATE or (
             event.action is Action.SET and changing.old is None
         )
-        return _encode(Done(event.index, row, is_new))
+        return encode(Done(event.index, row, is_new))
 
     def _failed(self, asked: Change, fault: Fault) -> bytes:
         self.failed[asked.kind] += 1
-        return _encode(Failed(fault.index, fault.reason, fault.cause))
+        return encode(Failed(fault.index, fault.reason, fault.cause))
 
     def expire(self, txn: Txn, _body: bytes) -> bytes | Long:
         """Operation: take away what has run out by the clock where this runs."""
@@ -184,12 +128,8 @@ class TreeOperations:
         return b""
 
 
-def _encode(outcome: Done | Failed) -> bytes:
-    return msgspec.msgpack.encode(outcome)
-
-
 # What whoever may not is told.
-NOT_ALLOWED = _encode(Failed(0, Reason.UNAUTHORIZED, b"Insufficient credentials"))
+NOT_ALLOWED = encode(Failed(0, Reason.UNAUTHORIZED, b"Insufficient credentials"))
 
 
 class _Changing:
@@ -291,7 +231,7 @@ class _Changing:
     def gone(self, action: Action, node: Node) -> Event:
         """The event of a node that was taken away."""
         self.old = node
-        shown = node._replace(modified=self.index + 1, expires_ns=0, value=b"")
+        shown = Node(node.is_dir, node.created, self.index + 1, 0, b"")
         return self._event(action, Flags.DIRECTORY_GONE if node.is_dir else Flags.NONE, shown)
 
     def _event(self, action: Action, flags: Flags, node: Node) -> Event:
@@ -303,7 +243,9 @@ class _Changing:
         value = old.value if asked.is_refresh else asked.value
         shown = Node(old.is_dir, old.created, index, self.expires_ns, value)
         # As in 2.3: a directory keeps the index of its last change, whatever its event says.
-        kept = shown._replace(modified=old.modified, value=b"") if old.is_dir else shown
+        kept = shown
+        if old.is_dir:
+            kept = Node(old.is_dir, old.created, old.modified, shown.expires_ns, b"")
         nodes.put(self.trees, self.txn, self.path, kept, old)
         self.old = old
         return self.event(action, shown)

@@ -14,6 +14,8 @@ members' clocks is right: a member that begins to lead goes by its own.
 import logging
 from collections.abc import Callable
 
+from msgspec.structs import replace
+
 from roost.database.model import Long, Txn, Walk
 from roost.etcd.model.costs import Costs, now_or_long
 from roost.etcd.v2 import nodes
@@ -83,7 +85,7 @@ class Dates:
             node = nodes.get(trees, txn, path)
             assert node is not None, "what runs out is there"
             at_ns = min(max(1, node.expires_ns + jump_ns), _LATEST_NS)
-            nodes.put(trees, txn, path, node._replace(expires_ns=at_ns), node)
+            nodes.put(trees, txn, path, replace(node, expires_ns=at_ns), node)
             yield 4
         logger.warning("the clock was set by %.0f s: %d nodes of v2 go by it", jump_s, len(keys))
         self._base_s += jump_s

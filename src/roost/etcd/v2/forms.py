@@ -11,8 +11,8 @@ import re
 from typing import NamedTuple
 
 from roost.etcd.model.costs import Costs, at_once
-from roost.etcd.v2.changes import Change, Kind
 from roost.etcd.v2.faults import Fault, Reason
+from roost.etcd.v2.values import Change, Kind
 from roost.exchange import Request
 
 FORM = b"application/x-www-form-urlencoded"

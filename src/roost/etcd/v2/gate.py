@@ -19,8 +19,9 @@ import hashlib
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
-import msgspec
+from msgspec.structs import replace
 
 from roost.call import Caller
 from roost.database.model import Long, Operation, Txn
@@ -32,6 +33,7 @@ from roost.etcd.border import Border
 from roost.etcd.v2.faults import Fault, Reason
 from roost.etcd.v2.paths import ROOT
 from roost.etcd.v2.users import Users, Wanted
+from roost.etcd.v2.values import Signature, decode_signature, encode
 from roost.exchange import Request
 from roost.flow import Flow, network_of
 from roost.outcome import Waiting
@@ -58,13 +60,6 @@ class Visitor:
     password: bytes = b""
     # Why it is nobody at all.
     refusal: RoostError | None = None
-
-
-class _Signature(msgspec.Struct, frozen=True, array_like=True):
-    operation: str
-    user: str
-    password: bytes
-    is_slashed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +115,7 @@ class Gate:
 
         def run_open(txn: Txn, body: bytes) -> bytes | Long:
             if users.may_be_on and users.is_enabled(txn):
-                return self._judged(txn, _Signature(name, "", b"", is_slashed=False), body)
+                return self._judged(txn, Signature(name, "", b"", is_slashed=False), body)
             return guarded.run(txn, body)
 
         self._border.register(name, run_open, root)
@@ -128,7 +123,7 @@ class Gate:
     def _run_as(self, txn: Txn, body: bytes) -> bytes | Long:
         """Operation: run another one for a user of v2."""
         stop = _LENGTH_BYTES + int.from_bytes(body[:_LENGTH_BYTES], "big")
-        signature = msgspec.msgpack.decode(body[_LENGTH_BYTES:stop], type=_Signature)
+        signature = decode_signature(body[_LENGTH_BYTES:stop])
         inner = body[stop:]
         if self._users.is_enabled(txn):
             return self._judged(txn, signature, inner)
@@ -136,7 +131,7 @@ class Gate:
             raise errors.user_empty()
         return self._operations[signature.operation].run(txn, inner)
 
-    def _judged(self, txn: Txn, signature: _Signature, body: bytes) -> bytes | Long:
+    def _judged(self, txn: Txn, signature: Signature, body: bytes) -> bytes | Long:
         guarded, users = self._operations[signature.operation], self._users
         wanted = guarded.wanted and guarded.wanted(body, signature.is_slashed)
         name = signature.user
@@ -164,8 +159,8 @@ class Gate:
         if visitor.refusal is not None:
             refused(visitor.refusal)
             return
-        signature = _Signature(name, visitor.user, visitor.password, is_slashed)
-        head = msgspec.msgpack.encode(signature)
+        signature = Signature(name, visitor.user, visitor.password, is_slashed)
+        head = encode(signature)
         signed = len(head).to_bytes(_LENGTH_BYTES, "big") + head + body
         self._border.write(caller, AS, signed, done, refused, waiting, is_signed=True)
 
@@ -245,7 +240,7 @@ class Gate:
                 password,
                 refusal,
             )
-            then(msgspec.structs.replace(request, caller=visitor))
+            then(replace(request, caller=visitor))
 
         header = request.headers.get(AUTHORIZATION, b"")
         if not header:
@@ -268,28 +263,35 @@ class Gate:
             go_on(basic.name, self._hash_of(basic.name), None)
             return
 
-        def checked(held: bytes, result: Result) -> None:
-            try:
-                is_right = result()
-            except RoostError as error:
-                go_on("", b"", error)
-                return
-            if is_right:
-                self._remember(basic, held)
-                go_on(basic.name, held, None)
-            else:
-                go_on("", b"", _insufficient())
-
         def fresh(_error: RoostError | None) -> None:
             # Without a leader, what is here is what there is to judge by (etcd never asks).
             held = self._hash_of(basic.name)
             attempt = Attempt(basic.name, network_of(request.caller.address), held, basic.password)
             waiting = request.waiting or _Patient()
-            if not self._passwords.check(attempt, lambda it: checked(held, it), waiting):
+            checked = partial(self._on_checked, basic, held, go_on)
+            if not self._passwords.check(attempt, checked, waiting):
                 go_on("", b"", errors.too_many_attempts())
 
         # A user may be newer than what is applied here.
         self._border.replica.read_nowait(fresh, request.caller.flow)
+
+    def _on_checked(
+        self,
+        basic: "_Basic",
+        held: bytes,
+        go_on: Callable[[str, bytes, RoostError | None], None],
+        result: Result,
+    ) -> None:
+        try:
+            is_right = result()
+        except RoostError as error:
+            go_on("", b"", error)
+            return
+        if is_right:
+            self._remember(basic, held)
+            go_on(basic.name, held, None)
+        else:
+            go_on("", b"", _insufficient())
 
     def _hash_of(self, name: str) -> bytes:
         user = self._users.user(self._border.replica.view, name)

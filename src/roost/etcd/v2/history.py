@@ -19,13 +19,11 @@ again over some changes.
 
 import struct
 from collections.abc import Iterator
-from enum import IntEnum
-
-import msgspec
 
 from roost.database.model import Txn, View
 from roost.etcd.v2 import nodes
-from roost.etcd.v2.nodes import Node, Trees, trees_in
+from roost.etcd.v2.nodes import Trees, trees_in
+from roost.etcd.v2.values import Action, Event, Flags, Now
 
 COUNT_MIN = 1000
 BYTES_MIN, BYTES_MAX = 4 << 20, 256 << 20
@@ -34,18 +32,6 @@ NOW_KEY = b"now"
 _NOW = struct.Struct(">QQQ")
 _HEAD = struct.Struct(">BBHIQ")
 INDEX_BYTES = 8
-
-
-class Action(IntEnum):
-    """What was done; clients know the names."""
-
-    CREATE = 1
-    SET = 2
-    UPDATE = 3
-    SWAP = 4
-    DELETE = 5
-    COMPARE_DELETE = 6
-    EXPIRE = 7
 
 
 NAMES = {
@@ -63,65 +49,37 @@ NAMES = {
 _GONE = frozenset({Action.DELETE, Action.COMPARE_DELETE, Action.EXPIRE})
 
 
-class Flags(IntEnum):
-    """What watches have to know of an event."""
-
-    NONE = 0
-    # Only the time to live is another: nobody is told.
-    REFRESH = 1
-    # A directory is gone, with all that was below.
-    DIRECTORY_GONE = 2
-
-
 # To ask an Enum for a member by its number takes longer than all else of an event's head.
 _ACTIONS = {int(it): it for it in Action}
 _FLAGS = {int(it): it for it in Flags}
 
 
-class Now(msgspec.Struct, frozen=True):
-    """Where the history stands; an empty one begins behind its end."""
-
-    index: int = 0
-    first: int = 1
-    events_bytes: int = 0
+def size_of(event: Event) -> int:
+    """What an event takes, about."""
+    old = event.old
+    return len(event.path) + len(event.node.value) + (0 if old is None else len(old.value))
 
 
-class Event(msgspec.Struct, frozen=True):
-    """One change."""
+def text_of(event: Event) -> bytes:
+    """An event as JSON, as it is told."""
+    action, path, old = event.action, event.path, event.old
+    shown = nodes.text_of(path, event.node, event.now_ns, shows_value=action not in _GONE)
+    if old is None:
+        return b'{"action":"%b","node":%b}\n' % (NAMES[action], shown)
+    before = nodes.text_of(path, old, event.now_ns)
+    return b'{"action":"%b","node":%b,"prevNode":%b}\n' % (NAMES[action], shown, before)
 
-    index: int
-    action: Action
-    flags: Flags
-    path: bytes
-    # What was, by whose clock times to live are told.
-    now_ns: int
-    node: Node
-    # What was there before.
-    old: Node | None = None
 
-    @property
-    def size_bytes(self) -> int:
-        """What it takes, about."""
-        return len(self.path) + len(self.node.value) + (len(self.old.value) if self.old else 0)
-
-    def text(self) -> bytes:
-        """The event as JSON, as it is told."""
-        shows_value = self.action not in _GONE
-        shown = nodes.text_of(self.path, self.node, self.now_ns, shows_value=shows_value)
-        if self.old is None:
-            return b'{"action":"%b","node":%b}\n' % (NAMES[self.action], shown)
-        before = nodes.text_of(self.path, self.old, self.now_ns)
-        return b'{"action":"%b","node":%b,"prevNode":%b}\n' % (NAMES[self.action], shown, before)
-
-    def pieces(self) -> Iterator[bytes]:
-        """The same, piece by piece, for one that may be long."""
-        yield b'{"action":"%b","node":' % NAMES[self.action]
-        shows_value = self.action not in _GONE
-        yield from nodes.node_pieces(self.path, self.node, self.now_ns, shows_value=shows_value)
-        if self.old is not None:
-            yield b',"prevNode":'
-            yield from nodes.node_pieces(self.path, self.old, self.now_ns)
-        yield b"}\n"
+def pieces_of(event: Event) -> Iterator[bytes]:
+    """The same, piece by piece, for one that may be long."""
+    action, path, old = event.action, event.path, event.old
+    yield b'{"action":"%b","node":' % NAMES[action]
+    shows_value = action not in _GONE
+    yield from nodes.node_pieces(path, event.node, event.now_ns, shows_value=shows_value)
+    if old is not None:
+        yield b',"prevNode":'
+        yield from nodes.node_pieces(path, old, event.now_ns)
+    yield b"}\n"
 
 
 def now(trees: Trees, view: View) -> Now:

@@ -5,7 +5,7 @@ acknowledged before.  A change goes to the leader.  Who may is asked of the `gat
 gets the head of the answer at once, and hears a newline now and then while nothing happens.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -16,7 +16,7 @@ from roost.etcd import errors
 from roost.etcd.border import Border
 from roost.etcd.model.costs import SLICE_ROWS, Costs
 from roost.etcd.v2 import changes, history, nodes
-from roost.etcd.v2.changes import CHANGE, Change, Done, Failed
+from roost.etcd.v2.changes import CHANGE
 from roost.etcd.v2.faults import Fault, Reason, fault_of
 from roost.etcd.v2.forms import Reading, is_short, read_long_request, read_request
 from roost.etcd.v2.gate import Gate, asked_key, is_slashed
@@ -26,9 +26,11 @@ from roost.etcd.v2.listing import listed
 from roost.etcd.v2.nodes import Trees
 from roost.etcd.v2.paths import child_of, is_too_long
 from roost.etcd.v2.patience import Patience
+from roost.etcd.v2.piecewise import written
 from roost.etcd.v2.reads import Reads, Write
 from roost.etcd.v2.telling import Telling
 from roost.etcd.v2.users import Wanted
+from roost.etcd.v2.values import Change, Done, Failed, decode_outcome, encode
 from roost.etcd.v2.watch_hub import WatchHub
 from roost.exchange import JSON, Answer, Fields, Reply, Request, Streaming
 from roost.outcome import told_read
@@ -159,19 +161,6 @@ class Keys:
                 cost = 0
                 await self._turns.take()
 
-    async def _written(self, pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
-        """Pieces, as they are made; those that are small together."""
-        held, size = list[bytes](), 0
-        for it in pieces:
-            held.append(it)
-            size += len(it)
-            if size >= PIECE_BYTES:
-                yield b"".join(held)
-                held, size = [], 0
-                await self._turns.take()
-        if held:
-            yield b"".join(held)
-
     def _refused(self, error: RoostError) -> Answer:
         fault = fault_of(error)
         headers = (*self._cluster(), _index_field(fault.index), JSON)
@@ -183,7 +172,7 @@ class Keys:
     def _head(self, index: int) -> Fields:
         """What stands before an answer; `index` is the store's."""
         replica = self._border.replica
-        applied_index = replica.store.held_views.glimpse().index
+        applied_index = replica.store.held_views.newest_index()
         return (
             *self._cluster(),
             JSON,
@@ -209,13 +198,13 @@ class Keys:
             if isinstance(outcome, RoostError):
                 reply(self._refused(outcome))
                 return
-            reply(self._told_of(asked, changes.decode_outcome(outcome)))
+            reply(self._told_of(asked, decode_outcome(outcome)))
 
         wait = self._patience.begin(lambda: reply(self._refused(_late())))
         self._gate.write(
             request.caller,
             CHANGE,
-            changes.encode(asked),
+            encode(asked),
             told,
             told,
             request.waiting,
@@ -229,12 +218,16 @@ class Keys:
             fault = Fault(outcome.reason, outcome.cause, outcome.index)
             return self._said(fault.status, head[:-2], fault.pieces(), len(outcome.cause))
         status = 201 if outcome.is_new else 200
+        is_silent = asked.is_silent and asked.kind in changes.SILENT
+        told = None if is_silent else self._hub.told(outcome.index)
+        if told is not None:
+            return Answer(status, told.text, head)
         event = history.decode(history.event_key(outcome.index), outcome.row)
-        if asked.is_silent and asked.kind in changes.SILENT:
+        if is_silent:
             return Answer(status, b'{"action":"%b"}\n' % history.NAMES[event.action], head)
         if len(outcome.row) <= PIECE_BYTES:
-            return Answer(status, event.text(), head)
-        return self._said(status, head, event.pieces(), len(outcome.row))
+            return Answer(status, history.text_of(event), head)
+        return self._said(status, head, history.pieces_of(event), len(outcome.row))
 
     def _said(
         self, status: int, head: Fields, pieces: Iterator[bytes], size: int
@@ -242,7 +235,7 @@ class Keys:
         """An answer; piece by piece when what it is about takes so many bytes."""
         if size <= PIECE_BYTES:
             return Answer(status, b"".join(pieces), head)
-        return Streaming(head, self._written(pieces), lambda: None, status)
+        return Streaming(head, written(pieces, self._turns), lambda: None, status)
 
     def _admit(
         self,
@@ -335,8 +328,8 @@ class Keys:
         )
         is_quiet = request.headers.get(HEARTBEAT_HEADER, b"").strip().lower() == b"off"
         beats = None if is_quiet or not self._heartbeat_s else self._beats
-        telling = Telling(self._hub, watcher, beats, self._written)
-        reply(Streaming(head, telling.pieces(), telling.close, quick=telling))
+        telling = Telling(self._hub, watcher, beats, self._turns)
+        reply(Streaming(head, telling, telling.close, quick=telling))
 
     def stop(self) -> None:
         """Nobody is late any more."""

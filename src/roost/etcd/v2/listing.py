@@ -9,8 +9,9 @@ from roost.database.model import View, Walk
 from roost.etcd.model.costs import SLICE_ROWS, Costs
 from roost.etcd.v2 import nodes
 from roost.etcd.v2.json_text import PIECE_BYTES
-from roost.etcd.v2.nodes import Node, Trees
+from roost.etcd.v2.nodes import Trees
 from roost.etcd.v2.paths import path_of
+from roost.etcd.v2.values import Node
 
 # Of values, in one step.
 STEP_BYTES = 64 << 10

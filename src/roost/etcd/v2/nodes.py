@@ -14,26 +14,15 @@ once, and why something is not by its parents, from the root on.
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from roost.database.model import Store, Txn, View, Walk
 from roost.etcd.v2.faults import Fault, Reason
 from roost.etcd.v2.json_text import PIECE_BYTES, date_text, quoted, quoted_pieces, seconds_left
 from roost.etcd.v2.paths import ROOT, children_range, key_of, parents_of
+from roost.etcd.v2.values import Node
 
 _HEAD = struct.Struct(">BQQQ")
 _WHEN_BYTES = 8
-
-
-class Node(NamedTuple):
-    """A directory, or a key with its value."""
-
-    is_dir: bool
-    created: int
-    modified: int
-    # Nanoseconds since 1970; 0 = never.
-    expires_ns: int
-    value: bytes
 
 
 ROOT_NODE = Node(is_dir=True, created=0, modified=0, expires_ns=0, value=b"")

@@ -7,6 +7,10 @@ import asyncio
 from collections.abc import Callable
 
 
+def _nothing() -> None:
+    """Nobody is late any more."""
+
+
 class Wait:
     """One who waits; it is over once, by an answer or for being late."""
 
@@ -46,15 +50,19 @@ class Patience:
             loop = self._loop = asyncio.get_running_loop()
         wait = Wait(self, loop.time() + self.seconds, late)
         self._waits[wait] = None
-        if self._timer is None:
-            self._timer = loop.call_at(wait.due_s, self._on_timer)
+        self._wake_by(loop, wait.due_s)
         return wait
+
+    def _wake_by(self, loop: asyncio.AbstractEventLoop, due_s: float) -> None:
+        if self._timer is None:
+            self._timer = loop.call_at(due_s, self._on_timer)
 
     def forget(self, wait: Wait) -> bool:
         """One waits no more; False when it did not."""
         if wait not in self._waits:
             return False
         del self._waits[wait]
+        wait.late = _nothing  # what is called then may know the wait
         return True
 
     def _on_timer(self) -> None:
@@ -64,14 +72,16 @@ class Patience:
         while self._waits:
             wait = next(iter(self._waits))
             if wait.due_s > now_s:
-                if self._timer is None:  # unless somebody has come meanwhile
-                    self._timer = loop.call_at(wait.due_s, self._on_timer)
+                self._wake_by(loop, wait.due_s)  # unless somebody has come meanwhile
                 return
             del self._waits[wait]
-            wait.late()
+            late, wait.late = wait.late, _nothing
+            late()
 
     def stop(self) -> None:
         """Call nobody any more."""
+        for wait in self._waits:
+            wait.late = _nothing
         self._waits.clear()
         if self._timer is not None:
             self._timer.cancel()

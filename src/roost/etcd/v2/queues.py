@@ -27,10 +27,10 @@ from roost.errors import RoostError
 from roost.etcd.model.costs import SLICE_ROWS, Costs
 from roost.etcd.v2 import history, nodes
 from roost.etcd.v2.asking import TreeAccess
-from roost.etcd.v2.changes import Change, Kind
 from roost.etcd.v2.faults import Fault, Reason
 from roost.etcd.v2.paths import child_of, path_of
 from roost.etcd.v2.reads import Write
+from roost.etcd.v2.values import Change, Kind
 from roost.etcd.v2.watch_hub import WatchHub
 from roost.etcd.v2.watchers import Watcher
 from roost.tasks import Tasks

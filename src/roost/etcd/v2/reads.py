@@ -71,6 +71,8 @@ class Reads:
         self._is_turn_due = False
         # Those that take more than a turn.
         self.count = self.answers_bytes = 0
+        # Reads that somebody waited for, however long they took.
+        self.awaited_count = 0
         store.held_views.hear_room(self._on_room)
 
     @property
@@ -132,7 +134,7 @@ class Reads:
         finally:
             answer.close()
 
-    async def read(self, read: Read) -> bytes:
+    async def read(self, asked: Read) -> bytes:
         """What a read comes to.
 
         Raises:
@@ -140,11 +142,12 @@ class Reads:
 
         """
         begun_count = 0
+        self.awaited_count += 1
         while True:
             answer = _Answer(self)
             try:
                 with self._store.held_views.glimpse() as view:
-                    steps = read(view, answer.write)
+                    steps = asked(view, answer.write)
                     if self._is_done_inline(steps) or await self._read_on(view, steps):
                         return answer.whole()
             except HeldViewLost:

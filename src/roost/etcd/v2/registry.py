@@ -16,8 +16,8 @@ from urllib.parse import parse_qs
 from roost.errors import RoostError
 from roost.etcd.ports import Replica
 from roost.etcd.v2.asking import TreeAccess
-from roost.etcd.v2.changes import Change, Kind
 from roost.etcd.v2.faults import fault_of
+from roost.etcd.v2.values import Change, Kind
 from roost.exchange import JSON, TEXT, Answer, Request, not_allowed, not_found
 
 PATH = b"/new"

@@ -27,6 +27,7 @@ from roost.etcd.v2.statistics import StatsPages
 from roost.etcd.v2.user_changes import CHANGE_USERS, UserOperations
 from roost.etcd.v2.user_pages import UserPages
 from roost.etcd.v2.users import Users, Wanted
+from roost.etcd.v2.values import decode
 from roost.etcd.v2.watch_hub import WatchHub
 from roost.exchange import Reply, Request
 from roost.memory import Memory
@@ -171,6 +172,6 @@ class V2:
 
 def _wanted(body: bytes, is_slashed: bool) -> Wanted:  # noqa: FBT001 - as all are asked
     """What a change of the tree needs."""
-    asked = changes.decode(body)
+    asked = decode(body)
     key = asked_key(asked.path, is_slashed=is_slashed)
     return Wanted(key, writes=True, is_recursive=asked.is_recursive)

@@ -11,11 +11,12 @@ import msgspec
 
 from roost.database.model import PeerTimes
 from roost.etcd.ports import Replica
-from roost.etcd.v2.changes import Kind, TreeOperations
+from roost.etcd.v2.changes import TreeOperations
 from roost.etcd.v2.faults import Fault
 from roost.etcd.v2.json_text import date_text, duration_text
 from roost.etcd.v2.keys import ReadCounts
 from roost.etcd.v2.leading import Leading
+from roost.etcd.v2.values import Kind
 from roost.etcd.v2.watch_hub import WatchHub
 from roost.exchange import JSON, Answer, Request, not_allowed, not_found
 

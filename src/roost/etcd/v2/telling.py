@@ -6,18 +6,17 @@ client is too slow for, is asked for piece by piece, which takes turns (D14).  E
 goes whenever there was nothing for a while: a beat.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 
-from roost.etcd.v2.json_text import PIECE_BYTES
 from roost.etcd.v2.patience import Patience, Wait
+from roost.etcd.v2.piecewise import BEAT, told
 from roost.etcd.v2.watch_hub import WatchHub
 from roost.etcd.v2.watchers import Watcher
-
-_BEAT = b"\n"
+from roost.slices import Turns
 
 
 class Telling:
-    """One watch; `written` parts what is long over turns."""
+    """One watch."""
 
     __slots__ = (
         "_beat",
@@ -26,22 +25,18 @@ class Telling:
         "_is_beat_due",
         "_is_fault_said",
         "_on_news",
+        "_turns",
         "_watcher",
-        "_written",
     )
 
     def __init__(
-        self,
-        hub: WatchHub,
-        watcher: Watcher,
-        beats: Patience | None,
-        written: Callable[[Iterator[bytes]], AsyncIterator[bytes]],
+        self, hub: WatchHub, watcher: Watcher, beats: Patience | None, turns: Turns
     ) -> None:
-        """Nothing was taken; without `beats` there are none."""
+        """Nothing was taken; without `beats` there are none, what is long takes `turns`."""
         self._hub = hub
         self._watcher = watcher
         self._beats = beats
-        self._written = written
+        self._turns = turns
         # While somebody waits.
         self._beat: Wait | None = None
         self._on_news: Callable[[], None] | None = None
@@ -51,34 +46,21 @@ class Telling:
         """Nobody takes anything any more."""
         self._hub.close(self._watcher)
 
-    async def pieces(self) -> AsyncIterator[bytes]:
+    def __aiter__(self) -> AsyncIterator[bytes]:
         """All that is still to be told, piece by piece."""
-        watcher = self._watcher
         beat_s = None if self._beats is None else self._beats.seconds
-        while True:
-            if watcher.has_pending:
-                async for it in self._written(watcher.take_pieces()):
-                    yield it
-            elif watcher.is_over:
-                if watcher.fault is not None:
-                    yield watcher.fault.body
-                return
-            else:
-                self._hub.follow(watcher)
-                if not await watcher.wait(beat_s):
-                    yield _BEAT
+        return told(self._hub, self._watcher, beat_s, self._turns)
 
     def take(self) -> bytes | None:
         """See `Quick`."""
         watcher, is_beat_due = self._watcher, self._is_beat_due
         self._is_beat_due = False
         if watcher.has_pending:
-            is_short = watcher.pending_bytes <= PIECE_BYTES
-            return b"".join(watcher.take_pieces()) if is_short else None
+            return watcher.take_short()
         if watcher.is_over:
             self._is_fault_said = True
             return b"" if watcher.fault is None else watcher.fault.body
-        return _BEAT if is_beat_due else b""
+        return BEAT if is_beat_due else b""
 
     @property
     def is_over(self) -> bool:

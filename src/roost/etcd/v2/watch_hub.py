@@ -24,6 +24,8 @@ from roost.slices import Slices
 
 TELL_STEPS, READ_STEPS = 400, 4
 PART_ROWS, PART_BYTES = 50, 64 << 10
+# Of the last events that were told, those that are short, for whoever made the change.
+RECENT_MAX, RECENT_BYTES = 512, 1 << 10
 
 
 class WatchHub:
@@ -37,6 +39,8 @@ class WatchHub:
         self._watchers = Watchers()
         self._telling, self._reading = Slices(TELL_STEPS), Slices(READ_STEPS)
         self._is_telling = False
+        # By the index, which goes round.
+        self._recent: list[Told | None] = [None] * RECENT_MAX
         # All there are, those that are behind as well.
         self._open: dict[Watcher, None] = {}
         # What is applied, and what of it everybody was told who is told at once.
@@ -108,6 +112,11 @@ class WatchHub:
         else:
             self._told_index = self._index
 
+    def told(self, index: int) -> Told | None:
+        """An event that watchers were told of just now, if it is short."""
+        found = self._recent[index % RECENT_MAX]
+        return found if found is not None and found.index == index else None
+
     def _tell(self) -> Iterator[None]:
         """Tell all events that were not told; more may come meanwhile."""
         view, trees = self._replica.view, self._trees
@@ -124,6 +133,8 @@ class WatchHub:
                     index = max(index, history.now(trees, view).first - 1)
                 else:
                     told = Told(history.decode(key, row))
+                    if told.size_bytes <= RECENT_BYTES:
+                        self._recent[index % RECENT_MAX] = told
                     is_wanted = False
                     for watcher in self._watchers.wanting(told.event):
                         is_wanted = True
@@ -144,10 +155,10 @@ class WatchHub:
 
     def _tell_one(self, watcher: Watcher, told: Told) -> None:
         """Tell one who wants it, unless it came later, or takes nothing."""
-        if told.event.index < watcher.next_index or not watcher.is_live:
+        if told.index < watcher.next_index or not watcher.is_live:
             return
         if watcher.is_full:
-            self._fall_behind(watcher, told.event.index)
+            self._fall_behind(watcher, told.index)
             return
         watcher.tell(told)
         if watcher.is_over:

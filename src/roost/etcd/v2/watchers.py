@@ -7,12 +7,13 @@ and tells some watchers twice).
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Iterator
 
 from roost.etcd.v2.faults import Fault
-from roost.etcd.v2.history import Event, Flags
+from roost.etcd.v2.history import pieces_of, size_of, text_of
+from roost.etcd.v2.json_text import PIECE_BYTES
 from roost.etcd.v2.paths import ROOT, is_below, is_hidden
+from roost.etcd.v2.values import Event, Flags
 
 # What waits for a client that takes nothing; then it is told from history, when it takes some.
 PENDING_MAX, PENDING_BYTES_MAX = 100, 256 << 10
@@ -34,20 +35,35 @@ def wants(path: bytes, event: Event, *, is_recursive: bool) -> bool:
 class Told:
     """An event, made JSON once for all who are told of it, unless that is long."""
 
-    __slots__ = ("_text", "event")
+    __slots__ = ("_text", "event", "index", "size_bytes")
 
     def __init__(self, event: Event) -> None:
         """Nobody has taken it."""
         self.event = event
+        self.index = event.index
+        # What it takes, about.
+        self.size_bytes = size_of(event)
         self._text = b""
+
+    @property
+    def is_short(self) -> bool:
+        """Whether its JSON is made in one piece."""
+        return self.size_bytes <= TEXT_BYTES_MAX
+
+    @property
+    def text(self) -> bytes:
+        """Its JSON, if that is short."""
+        assert self.is_short, "what is long is told in pieces"
+        if not self._text:
+            self._text = text_of(self.event)
+        return self._text
 
     def pieces(self) -> Iterator[bytes]:
         """Its JSON; one piece unless it is long."""
-        if not self._text and self.event.size_bytes > TEXT_BYTES_MAX:
-            yield from self.event.pieces()
-            return
-        self._text = self._text or self.event.text()
-        yield self._text
+        if self.is_short:
+            yield self.text
+        else:
+            yield from pieces_of(self.event)
 
 
 class Watcher:
@@ -82,7 +98,7 @@ class Watcher:
         # Nothing more comes; what waits is still to be taken, and then the fault.
         self.is_over = False
         self.fault: Fault | None = None
-        self._pending: deque[Told] = deque()
+        self._pending: list[Told] = []
         self._pending_bytes = 0
         self._waiting: asyncio.Future[None] | None = None
         # Whoever looks again without a task: called once, and raises nothing.
@@ -95,9 +111,9 @@ class Watcher:
 
     def tell(self, told: Told) -> None:
         """An event that it wants."""
-        self.next_index = told.event.index + 1
+        self.next_index = told.index + 1
         self._pending.append(told)
-        self._pending_bytes += told.event.size_bytes
+        self._pending_bytes += told.size_bytes
         self.is_over = not self.is_stream
         self.wake()
 
@@ -120,16 +136,22 @@ class Watcher:
         """Whether something waits for the client."""
         return bool(self._pending)
 
-    @property
-    def pending_bytes(self) -> int:
-        """How long that is, about."""
-        return self._pending_bytes
+    def take_short(self) -> bytes | None:
+        """All that waits for the client, as JSON; None when that is long."""
+        pending = self._pending
+        if self._pending_bytes > PIECE_BYTES:
+            return None
+        if len(pending) == 1 and pending[0].is_short:  # as it nearly always is
+            told = pending.pop()
+            self._pending_bytes = 0
+            return told.text
+        return b"".join(self.take_pieces())
 
     def take_pieces(self) -> Iterator[bytes]:
         """What waits for the client, as JSON, piece by piece."""
         while self._pending:
-            told = self._pending.popleft()
-            self._pending_bytes -= told.event.size_bytes
+            told = self._pending.pop(0)  # of PENDING_MAX
+            self._pending_bytes -= told.size_bytes
             yield from told.pieces()
 
     async def wait(self, within_s: float | None) -> bool:

@@ -213,7 +213,7 @@ class TreeClients:
         self, endpoint: Endpoint, answer: Streaming, log: _Watched, stay_s: float
     ) -> _Watched | None:
         """Take what comes for a while; the log that goes on, or none when history is gone."""
-        life, pieces, rest = endpoint.life, answer.pieces, b""
+        life, pieces, rest = endpoint.life, aiter(answer.pieces), b""
         try:
             async with asyncio.timeout(stay_s):
                 async for piece in pieces:
