@@ -4,6 +4,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
+import pytest
+
+from roost.server.openapi import _Forms
 from tests.server.fitting import followed, misfits
 from tests.test_docs import load_generator
 
@@ -102,3 +106,14 @@ def test_streams_and_deep_paths_say_so() -> None:
     assert paths["/v3alpha/kv/put"] == {"$ref": "#/paths/~1v3~1kv~1put"}
     assert paths["/v2/keys/{key}"]["put"]["x-roost-deep"] is True
     assert "x-roost-deep" not in paths["/v2/members/{id}"]["put"]
+
+
+def test_one_name_is_one_form() -> None:
+    """References lead by names, so another form of the name would be described in its place."""
+    first, other = (msgspec.defstruct("Same", [("value", kind)]) for kind in (int, str))
+    forms = _Forms()
+    forms.add([first])
+    forms.add([first])
+    assert forms.of(first) == {"$ref": "#/components/schemas/Same"}
+    with pytest.raises(AssertionError, match="two forms are called Same"):
+        forms.add([other])

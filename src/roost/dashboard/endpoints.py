@@ -31,7 +31,7 @@ class DashboardError(msgspec.Struct, frozen=True):
     code: int
 
 
-class Wanted(msgspec.Struct, frozen=True):
+class LevelWanted(msgspec.Struct, frozen=True):
     """How much a room of the log is to say; no level = as much as the room above it."""
 
     module: str
@@ -102,7 +102,7 @@ SET_LEVEL = Endpoint(
     text="Have a room of the log, and those below it, say more or less; for root.",
     parameters=(_AFTER,),
     takes=(JSON_KIND,),
-    body=Wanted,
+    body=LevelWanted,
     answer=LogState,
 )
 OLD = tuple(

@@ -100,7 +100,7 @@ class Interface:
         if not request.headers.get(b"content-type", b"").startswith(JSON[1]):
             return Answer(415, b"send application/json\n", (TEXT,))
         try:
-            wanted = msgspec.json.decode(request.body, type=endpoints.Wanted)
+            wanted = msgspec.json.decode(request.body, type=endpoints.LevelWanted)
         except UNDECODABLE as error:
             raise BadLevel(f'{{"module", "level"}} is wanted: {error}') from error
         self._log.set_level(wanted.module, wanted.level)

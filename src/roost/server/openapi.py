@@ -53,11 +53,12 @@ def document(
     methods: Iterable[bytes],
     version: str,
 ) -> Generator[None, None, Schema]:
-    """Make it, a path a step.
+    """Make it, a form or a path a step.
 
     `calls` are by their paths, `texts` by `package.Service/Method`, `methods` gRPC's paths.
     """
-    protocols, forms = dict.fromkeys(it.protocol for it in endpoints), _Forms(endpoints)
+    protocols = dict.fromkeys(it.protocol for it in endpoints)
+    forms = yield from _forms_of(endpoints)
     made: Schema = {
         "openapi": VERSION,
         "info": {
@@ -98,19 +99,33 @@ def document(
 class _Forms:
     """Forms of answers, bodies and errors; those that have names stand in one place."""
 
-    def __init__(self, endpoints: Sequence[Endpoint]) -> None:
-        """All at once: two classes of one name are told apart by their modules."""
-        said = [it for row in endpoints for it in (row.answer, row.body, row.protocol.error)]
-        kinds = list(dict.fromkeys(it for it in said if it is not None))
+    def __init__(self) -> None:
+        """There are none."""
+        self._schemas: dict[object, Schema] = {}
+        self.named: Schema = {}
+
+    def add(self, kinds: Sequence[object]) -> None:
+        """Make those of some types; no two that have another form may have one name."""
         schemas, named = msgspec.json.schema_components(
             kinds, ref_template="#/components/schemas/{name}"
         )
-        self._schemas = dict(zip(kinds, schemas, strict=True))
-        self.named: Schema = dict(named)
+        self._schemas.update(zip(kinds, schemas, strict=True))
+        for name, schema in named.items():
+            assert self.named.setdefault(name, schema) == schema, f"two forms are called {name}"
 
     def of(self, kind: object) -> Schema:
         """The schema of one."""
         return self._schemas[kind]
+
+
+def _forms_of(endpoints: Sequence[Endpoint]) -> Generator[None, None, _Forms]:
+    """All of them, a type a step: all at once takes longer than a turn may."""
+    said = [it for row in endpoints for it in (row.answer, row.body, row.protocol.error)]
+    found = _Forms()
+    for kind in dict.fromkeys(it for it in said if it is not None):
+        found.add([kind])
+        yield
+    return found
 
 
 def _operation(row: Endpoint, forms: _Forms) -> Schema:
