@@ -36,6 +36,7 @@ from roost.server.http1 import Http1Protocol
 from roost.server.http1_turn import Turn
 from roost.server.json_calls import JsonCall
 from roost.server.origins import Hosts, Origins
+from roost.testing.patience import PATIENCE_S
 from roost.testing.ports import free_ports
 from tests.server.test_budgets import head_of
 from tests.server.test_grpc import Source
@@ -192,7 +193,7 @@ CLIENTS = {
 @pytest.mark.parametrize("name", CLIENTS)
 def test_a_connection_that_has_ended_leaves_nothing_to_be_collected(name: str) -> None:
     """Under all rows of `roost.testing.pressure` a member kept 2 GiB of such (2026-11-27)."""
-    uvloop.run(asyncio.wait_for(leave_nothing(CLIENTS[name]), 60))
+    uvloop.run(asyncio.wait_for(leave_nothing(CLIENTS[name]), PATIENCE_S))
 
 
 async def leave_nothing(said: bytes) -> None:
@@ -330,7 +331,7 @@ def test_calls_of_etcd_leave_nothing_to_be_collected() -> None:
 
     try:
         with suppress(TimeoutError):
-            uvloop.run(asyncio.wait_for(story(), 60))
+            uvloop.run(asyncio.wait_for(story(), 5 * PATIENCE_S))
     finally:
         gc.enable()
     assert left == {}
