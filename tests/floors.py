@@ -263,7 +263,6 @@ FLOORS = {
         watches | sticky
         prefixed
         connections
-        manners
         channel | nearest | order
         backoff | credentials | scope | questions
         endpoints | transactions

@@ -11,6 +11,7 @@ same classes for asyncio, of which those here are made.
 from typing import TYPE_CHECKING
 
 from roost.client.blocking import Client, Election, Leases, Lock, Session, Stm, Users
+from roost.client.channel import Manners
 from roost.client.credentials import Credentials
 from roost.client.errors import (
     BadEndpoint,
@@ -33,7 +34,6 @@ from roost.client.errors import (
     WrongLoop,
     is_lost,
 )
-from roost.client.manners import Manners
 from roost.client.scope import Scope
 from roost.client.shapes import (
     Alarm,

@@ -1,15 +1,19 @@
 """The way to one endpoint: what the client asks of it, and gRPC's, which it has by default.
 
+`Manners` are what one client keeps to on all of its ways.
+
 A channel carries bytes.  It belongs to one event loop, the one of its first call.
 """
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import grpc
 from grpc import aio
 
+from roost.client.backoff import boot_s
 from roost.client.credentials import Credentials
 from roost.client.endpoints import Endpoint
 
@@ -142,3 +146,19 @@ class GrpcChannel:
         """End the connection, and every call."""
         if self._made is not None:
             await self._made.close()
+
+
+_NOBODY = Credentials()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manners:
+    """How a cluster is asked; `open_channel` and `clock_s` are a test's business."""
+
+    timeout_s: float = 5.0
+    patience_s: float = 300.0
+    retries: bool = True
+    spreads: bool = True
+    credentials: Credentials = _NOBODY
+    open_channel: Open = GrpcChannel
+    clock_s: Callable[[], float] = boot_s

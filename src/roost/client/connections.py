@@ -15,12 +15,12 @@ import os
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from google.protobuf.message import Message
 
 from roost.client.backoff import Backoff
-from roost.client.channel import CallFailed, Channel, Metadata
+from roost.client.channel import CallFailed, Channel, Manners, Metadata
 from roost.client.endpoints import Endpoint, parse_endpoints
 from roost.client.errors import (
     LATE,
@@ -34,14 +34,15 @@ from roost.client.errors import (
     is_lost,
     words_of,
 )
-from roost.client.manners import Manners
-from roost.client.nearest import Nearest
 from roost.client.order import Order
 from roost.client.questions import is_question
 from roost.errors import NotExecuted
 from roost.faces import Closed, Forked
 from roost.proto import rpc_pb2
 from roost.tasks import Tasks
+
+if TYPE_CHECKING:
+    from roost.client.nearest import Nearest
 
 # A token that these are said of is got anew.
 _STALE = ("invalid auth token", "revision of auth store is old")
@@ -128,7 +129,17 @@ class Connections:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._process = os.getpid()
         self._order = Order(len(self._known), self._probe, spreads=manners.spreads)
-        self.nearest = Nearest(self, timeout_s=manners.timeout_s, is_on=manners.spreads)
+        self._nearest: Nearest | None = None
+
+    @property
+    def nearest(self) -> "Nearest":
+        """The way to who counts; it is loaded by who does."""
+        if self._nearest is None:
+            from roost.client.nearest import Nearest
+
+            manners = self.manners
+            self._nearest = Nearest(self, timeout_s=manners.timeout_s, is_on=manners.spreads)
+        return self._nearest
 
     @property
     def endpoint_count(self) -> int:
@@ -143,7 +154,8 @@ class Connections:
     async def close(self) -> None:
         """Close the connections; what waits for an answer ends."""
         self._is_closed = True
-        await self.nearest.close()
+        if self._nearest is not None:
+            await self._nearest.close()
         await self._order.close()
         for channel in self._channels:
             await channel.close()

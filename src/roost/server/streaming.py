@@ -26,7 +26,7 @@ class StreamCarrier(Carrier, Protocol):
 class StreamingCall(Call):
     """Any number of messages both ways."""
 
-    __slots__ = ("_handler", "_hold", "_is_left")
+    __slots__ = ("_handler", "_hold")
 
     def __init__(
         self, carrier: StreamCarrier, stream: Stream, head: Head, opener: OpenStream

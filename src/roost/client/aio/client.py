@@ -18,10 +18,10 @@ from roost.client.aio.locks import Election, Lock, make_lock
 from roost.client.aio.maintenance import Maintenance
 from roost.client.aio.operations import Operations
 from roost.client.aio.users import Users
+from roost.client.channel import Manners
 from roost.client.connections import Connections
 from roost.client.credentials import Credentials
 from roost.client.errors import LeaseLost
-from roost.client.manners import Manners
 from roost.client.prefixed import prefixed
 from roost.client.shapes import Data, bytes_of
 from roost.faces import opening, translated

@@ -21,9 +21,9 @@ from roost.client.blocking.locks import Election, Lock
 from roost.client.blocking.maintenance import Maintenance
 from roost.client.blocking.operations import Operations
 from roost.client.blocking.users import Users
+from roost.client.channel import Manners
 from roost.client.credentials import Credentials
 from roost.client.errors import LeaseLost
-from roost.client.manners import Manners
 from roost.client.shapes import Data
 from roost.faces import LoopThread
 
