@@ -136,8 +136,7 @@ class Members:
             try:
                 answer = await exchange.body()
             except (OSError, TimeoutError) as error:
-                late = f"no whole answer within {self.timeout_s:g} s"
-                reasons.append(f"{name}: {late if isinstance(error, TimeoutError) else error}")
+                reasons.append(self._reason(name, error, "whole answer"))
                 self.leave()
                 continue
             finally:
@@ -153,6 +152,11 @@ class Members:
                 raise refusal_of(exchange.status, answer)
             return answer
         raise busy or OutcomeUnknown("UNKNOWN", "; ".join(reasons))
+
+    def _reason(self, name: str, error: OSError | TimeoutError, wanted: str) -> str:
+        """Why an endpoint gave nothing; that it took too long is said in our words."""
+        late = f"no {wanted} within {self.timeout_s:g} s"
+        return f"{name}: {late if isinstance(error, TimeoutError) else error}"
 
     async def ask_json(self, method: str, target: str, value: Any = None) -> dict[str, Any]:
         """The answer to a request, both JSON.
@@ -179,8 +183,7 @@ class Members:
                 if await exchange.begun() not in _NOT_NOW or not left:
                     return exchange
             except (OSError, TimeoutError) as error:
-                late = f"no answer within {self.timeout_s:g} s"
-                reasons.append(f"{name}: {late if isinstance(error, TimeoutError) else error}")
+                reasons.append(self._reason(name, error, "answer"))
             except BaseException:
                 exchange.close()
                 raise
