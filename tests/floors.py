@@ -20,7 +20,7 @@ FLOORS = {
         raft
         settings
         self_signed | door | children | figures | certified | exchange | arrow | endpoint
-        tls | descriptors | faces | ticker | histogram | os_errors | places | lots
+        tls | descriptors | faces | ticker | histogram | os_errors | directories | places | lots
         fair_queue | memory | slices | tasks
         call | outcome | memory_limit | tracing
         flow

@@ -34,6 +34,7 @@ GROUND = {
     "roost.arrow",
     "roost.call",
     "roost.compiled",
+    "roost.directories",
     "roost.endpoint",
     "roost.errors",
     "roost.exchange",

@@ -33,6 +33,7 @@ from struct import Struct
 from crc32c import crc32c
 
 from roost.counters.errors import CounterStoreCorrupt
+from roost.directories import sync_directory
 
 NAME = "steps"
 FILE_BYTES = 2 << 20
@@ -98,7 +99,7 @@ class StepLog:
         try:
             made._write(_head_of(identity, size) + bytes(size - FIRST), 0)
             os.fsync(descriptor)
-            _sync_directory(directory)
+            sync_directory(directory)
         except BaseException:
             made.close()
             raise
@@ -186,11 +187,3 @@ class StepLog:
 def _head_of(identity: bytes, size: int) -> bytes:
     head = _FILE.pack(FILE_MAGIC, FORMAT, identity, size)
     return head + _CRC.pack(crc32c(head))
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -16,6 +16,8 @@ from errno import EIO
 from pathlib import Path
 from typing import Protocol
 
+from roost.directories import sync_directory
+
 FILE_MODE = 0o600
 DIRECTORY_MODE = 0o700
 _ZEROS = bytes(1 << 20)
@@ -204,12 +206,7 @@ class OsDisk:
 
     def sync_directory(self, path: Path) -> None:
         """Make names durable (J14)."""
-        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            # A file that is durable under a name that is not is lost with its name (J14).
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        sync_directory(path)
 
     def lock(self, path: Path) -> OsFile | None:
         """Take the exclusive lock; the kernel gives it back when the process ends."""

@@ -81,15 +81,6 @@ def make_copy(target: Path, copy: Callable[[int], None]) -> SnapshotFile:
     return SnapshotFile(index=index, term=term, size_bytes=size_bytes, digest=digest_of(target))
 
 
-def sync_directory(path: Path) -> None:
-    """Make the names in a directory durable."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def read_metadata(path: Path, key: bytes) -> bytes | None:
     """One value of the `$metadata` of a file that nobody writes to.
 

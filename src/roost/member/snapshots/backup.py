@@ -20,11 +20,11 @@ from struct import Struct
 
 from crc32c import crc32c
 
+from roost.directories import sync_directory
 from roost.member.errors import BackupDamaged
 from roost.member.snapshots.files import decode_entries
 from roost.raft import Entry
 from roost.store import StoreError, read_applied_file
-from roost.store.snapshot import sync_directory
 
 DIGEST_BYTES = 32
 _MAGIC, _FORMAT = b"RINC", 1
