@@ -9,6 +9,12 @@ package duckdb, in this process.  Values have two decimals, as those of sensors.
     lines    line protocol, 5,000 lines a request, one and four connections; then disk and memory
     late     lines of 1,000 series in order, and with a tenth up to an hour late
     query    points and means over a million points of a second each
+    wide     10,000 series: 5,000 lines a request, each of another one
+    ones     64 clients, each with one point a request
+    made     series that nobody has seen before, 5,000 a request
+    long     ten million points of a second, and three years of a point a minute: means, days of a
+             zone, a range that is deleted, memory with 10,000 series beside
+    blocks   points of sealed blocks that this process decodes in a second
 
     --rows log late       other rows than all
     --rounds 3            more rounds
@@ -21,21 +27,31 @@ import importlib.util
 import json
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from functools import partial
-from http.client import HTTPConnection
-from itertools import count
 from pathlib import Path
-from statistics import median, quantiles
+from statistics import median
 from typing import Any
 
 import numpy as np
 
 import roost.aio
+from bench.series_load import (
+    BEGIN_S,
+    MI,
+    Drive,
+    Found,
+    drive,
+    driven,
+    lines_of,
+    of_drives,
+    values_of,
+    warm,
+)
 from bench.series_servers import Roost, Server, others
+from bench.series_shapes import Shapes
 from roost.client import series
 from roost.database import Refused
 from roost.series.engine import Engine
@@ -43,9 +59,8 @@ from roost.series.errors import STAGING_FULL
 from roost.series.names import Info
 from roost.series.records import batch, encode_batch
 
-ROWS = ("log", "native", "lines", "late", "query")
-BEGIN_S, SECOND_NS = 1_700_000_000, 10**9
-_MI = 1 << 20
+ROWS = ("log", "native", "lines", "late", "query", "wide", "ones", "made", "long", "blocks")
+SECOND_NS = 10**9
 NATIVE_BATCH, NATIVE_BATCHES = 10_000, 60
 LINES, LINE_BATCHES = 5_000, 80
 LATE_SERIES, LATE_S = 1_000, 3_600
@@ -55,115 +70,15 @@ LOGS = ((1, 1, 10_000), (10, 1, 5_000), (1_000, 60, 10_000))
 LOG_POINTS = 4_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """One line: what was measured, by rounds, and what of it counts."""
-
-    row: str
-    load: str
-    figures: dict[str, list[float]]
-    says: dict[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Drive:
-    """What one round of requests took."""
-
-    point_count: int
-    took_s: float
-    cpu_s: float
-    waits_ms: list[float]
-
-    @property
-    def rate(self) -> float:
-        """Points a second."""
-        return self.point_count / self.took_s
-
-    @property
-    def cpu_us(self) -> float:
-        """Processor time of the servers a point."""
-        return self.cpu_s / self.point_count * 1e6
-
-    @property
-    def p99_ms(self) -> float:
-        """What one request of a hundred took longer than."""
-        return quantiles(self.waits_ms, n=100)[98]
-
-
-def values_of(number: Any, numbers: Any) -> Any:  # Any: numbers, or arrays
-    """Values of series at some places: a slow wave, and noise, with two decimals."""
-    noise = np.modf(np.sin(numbers * 12.9898 + number * 78.233) * 43758.5453)[0]
-    return np.round(20 + 5 * np.sin(numbers / 500 + number) + noise, 2)
-
-
-def lines_of(hosts: Sequence[int], times_s: Sequence[int]) -> bytes:
-    """Lines of points."""
-    values = values_of(np.array(hosts), np.array(times_s) - BEGIN_S).tolist()
-    rows = zip(hosts, values, times_s, strict=True)
-    return b"".join([b"m,host=%d v=%.2f %d\n" % row for row in rows])
-
-
-def drive(server: Server, bodies: Sequence[bytes], point_count: int, connections: int = 1) -> Drive:
-    """Post bodies over some connections, each of which waits for its answers.
-
-    Raises:
-        RuntimeError: one is refused.
-
-    """
-    waits, faults, places = list[float](), list[str](), count()
-
-    def post() -> None:
-        connection = HTTPConnection("127.0.0.1", server.port, timeout=60)
-        while not faults and (place := next(places)) < len(bodies):
-            begun_s = time.perf_counter()
-            connection.request("POST", server.write_path, bodies[place])
-            answer = connection.getresponse()
-            said = answer.read()
-            waits.append(1000 * (time.perf_counter() - begun_s))
-            if answer.status != 204:
-                faults.append(f"{server.name}: {answer.status} {said[:200]!r}")
-        connection.close()
-
-    return _driven(server, [post] * connections, point_count, waits, faults)
-
-
-def _warm(server: Server) -> None:
-    """Have it load what it needs for points; what its files take then is no point's."""
-    drive(server, [lines_of([0, 1], [BEGIN_S - 1, BEGIN_S - 1])], 2)
-
-
-def _driven(
-    server: Server, works: Sequence[Callable[[], None]], point_count: int, waits: list[float],
-    faults: list[str],
-) -> Drive:  # fmt: skip
-    before, begun_s = server.cpu_seconds(), time.perf_counter()
-    threads = [threading.Thread(target=it) for it in works]
-    for it in threads:
-        it.start()
-    for it in threads:
-        it.join()
-    took_s = time.perf_counter() - begun_s
-    if faults:
-        raise RuntimeError(faults[0])
-    return Drive(point_count, took_s, server.cpu_seconds() - before, waits)
-
-
-class Bench:
-    """What all rows share."""
-
-    def __init__(self, rounds: int, scale: float, say: Callable[[str], None]) -> None:
-        """Measure so often, and so much."""
-        self.rounds, self.scale, self.say = rounds, scale, say
-
-    def _scaled(self, number: int) -> int:
-        return max(2, int(number * self.scale))
+class Bench(Shapes):
+    """All rows."""
 
     def log(self) -> Iterator[Found]:
         """Bytes of a log, of one member in this process."""
         for series_count, step_s, record in LOGS:
             load = f"{series_count} x {step_s} s"
             self.say(f"log, {load}")
-            said = asyncio.run(logged(series_count, step_s, record, self._scaled(LOG_POINTS)))
+            said = asyncio.run(logged(series_count, step_s, record, self.scaled(LOG_POINTS)))
             yield Found("log", load, {}, said)
 
     def native(self) -> Iterator[Found]:
@@ -176,11 +91,11 @@ class Bench:
                 server.come_to_rest()
             finally:
                 server.stop()
-            yield _found("native", server.name, drives)
+            yield of_drives("native", server.name, drives)
 
     def _native(self, server: Roost, turn: int) -> Drive:
         self.say(f"native, {server.name}, round {turn + 1}/{self.rounds}")
-        waits, faults, batches = list[float](), list[str](), self._scaled(NATIVE_BATCHES)
+        waits, faults, batches = list[float](), list[str](), self.scaled(NATIVE_BATCHES)
 
         def append(number: int) -> None:
             try:
@@ -197,7 +112,7 @@ class Bench:
                 faults.append(repr(error))
 
         works = [lambda: append(1), lambda: append(2)]
-        return _driven(server, works, len(works) * batches * NATIVE_BATCH, waits, faults)
+        return driven(server, works, len(works) * batches * NATIVE_BATCH, waits, faults)
 
     def lines(self) -> Iterator[Found]:
         """Line protocol, of ten series."""
@@ -209,12 +124,12 @@ class Bench:
         try:
             for it in servers:
                 it.start()
-                _warm(it)
+                warm(it)
                 empty[it.name] = it.disk_bytes()
             for turn in range(self.rounds):
                 for connections in (1, 4):
                     bodies = []
-                    for _ in range(self._scaled(LINE_BATCHES)):
+                    for _ in range(self.scaled(LINE_BATCHES)):
                         times = range(begin_s, begin_s + LINES // 10)
                         bodies.append(
                             lines_of(
@@ -225,24 +140,24 @@ class Bench:
                     written += LINES * len(bodies)
                     for it in servers:
                         self.say(f"lines, {it.name}, {connections}, round {turn + 1}/{self.rounds}")
-                        driven = drive(it, bodies, LINES * len(bodies), connections)
-                        drives.setdefault((it.name, connections), []).append(driven)
+                        took = drive(it, bodies, LINES * len(bodies), connections)
+                        drives.setdefault((it.name, connections), []).append(took)
             for it in servers:
                 it.come_to_rest()
                 grown = it.disk_bytes() - empty[it.name]
-                sizes[it.name] = {"disk B": grown / written, "MiB": it.rss_bytes() / _MI}
+                sizes[it.name] = {"disk B": grown / written, "MiB": it.rss_bytes() / MI}
         finally:
             for it in servers:
                 it.stop()
         for (name, connections), held in drives.items():
-            found = _found("lines", f"{name}, {connections}", held)
+            found = of_drives("lines", f"{name}, {connections}", held)
             yield Found(found.row, found.load, found.figures, found.says | sizes[name])
 
     def late(self) -> Iterator[Found]:
         """Points that come late, beside those that do not."""
         server, dice = Roost(1), np.random.default_rng(1)
         server.start()
-        _warm(server)
+        warm(server)
         drives: dict[str, list[Drive]] = {"in order": [], "a tenth late": []}
         begin_s = BEGIN_S
         try:
@@ -250,7 +165,7 @@ class Bench:
                 kind = list(drives)[turn % 2]
                 self.say(f"{kind}, round {turn // 2 + 1}/{self.rounds}")
                 bodies = []
-                for _ in range(self._scaled(LINE_BATCHES)):
+                for _ in range(self.scaled(LINE_BATCHES)):
                     times = np.repeat(
                         np.arange(begin_s, begin_s + LINES // LATE_SERIES), LATE_SERIES
                     )
@@ -266,14 +181,14 @@ class Bench:
             server.stop()
         share = [late.rate / it.rate for it, late in zip(*drives.values(), strict=True)]
         for kind, held in drives.items():
-            found = _found("late", kind, held)
+            found = of_drives("late", kind, held)
             stall = max(max(it.waits_ms) for it in held)
             says = found.says | {"longest ms": stall, "of in order": median(share)}
             yield Found("late", kind, found.figures, says)
 
     def query(self) -> Iterator[Found]:
         """Points and means of one long series."""
-        total = self._scaled(QUERY_POINTS) // LINES * LINES or LINES
+        total = self.scaled(QUERY_POINTS) // LINES * LINES or LINES
         stop_s = BEGIN_S + total
         asked = {
             "3,600 points": (max(BEGIN_S, stop_s - 3_600), stop_s, 0),
@@ -389,15 +304,6 @@ async def logged(series_count: int, step_s: int, record: int, total: int) -> dic
         "of it staged": staged / point_count,
         "us of the processor": took_s / point_count * 1e6,
     }
-
-
-def _found(row: str, load: str, drives: Sequence[Drive]) -> Found:
-    figures = {
-        "points/s": [it.rate for it in drives],
-        "cpu us": [it.cpu_us for it in drives],
-        "p99 ms": [it.p99_ms for it in drives],
-    }
-    return Found(row, load, figures, {name: median(it) for name, it in figures.items()})
 
 
 def main() -> None:

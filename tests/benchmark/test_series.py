@@ -4,7 +4,8 @@ import asyncio
 
 import numpy as np
 import pytest
-from bench.series import BEGIN_S, Bench, Drive, drive, lines_of, logged, values_of
+from bench.series import Bench, logged
+from bench.series_load import BEGIN_S, Drive, drive, lines_of, values_of
 from bench.series_servers import Roost
 
 
@@ -43,3 +44,22 @@ def test_questions_are_answered_by_all_rows_and_what_is_refused_ends_the_row() -
             drive(server, [b"no line"], 1)
     finally:
         server.stop()
+
+
+@pytest.mark.slow
+@pytest.mark.cluster
+def test_single_points_and_long_series_are_asked_of_a_server() -> None:
+    bench = Bench(1, 0.002, lambda _text: None)
+    ones = next(it for it in bench.ones() if "roost" in it.load)
+    assert ones.says["points/s"] > 0
+    loads = [
+        it.load for it in bench.long() if "influx" not in it.load and "victoria" not in it.load
+    ]
+    assert len(loads) == 7
+    assert loads[-1] == "2,500 points deleted"
+
+
+def test_points_of_blocks_are_all_decoded() -> None:
+    (found,) = Bench(1, 0.01, lambda _text: None).blocks()
+    assert found.says["points/s"] > 0
+    assert 0 < found.says["B a point"] < 8
