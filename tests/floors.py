@@ -200,7 +200,7 @@ FLOORS = {
         frames | driving
         intake | asked | deleting
         queries
-        engine
+        engine | selecting
         operations | reading | slicing
         retention | describing
         trees

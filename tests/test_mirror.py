@@ -151,6 +151,7 @@ SHOWN_BY = {
     "series/levels": "series/test_exactness.py",
     "series/operations": "series/test_engine.py",
     "series/pointwise": "series/test_queries.py",
+    "series/selecting": "series/test_queries.py",
     "series/parts": "series/test_interface.py",
     "series/reading": "series/test_exactness.py series/test_names.py",
     "series/registry": "series/test_names.py",

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roost.series import queries
+from roost.series import selecting
 from roost.series.content import Content
 from roost.series.effects import Thinning
 from roost.series.errors import BadWindow
@@ -29,6 +29,7 @@ from roost.series.queries import (
 from roost.series.records import batch, encode_batch
 from roost.series.registry import declare, delete_points, thin
 from roost.series.staging import append
+from roost.series.trees import Trees
 from roost.series.windows import Calendar, Fixed, Unit, Window, edges
 from tests.series.memory_trees import Member
 
@@ -273,6 +274,38 @@ def test_series_are_chosen_by_names_labels_and_tags() -> None:
     assert chosen(tags=(Tag("k", "z"),)) == []
 
 
+def test_of_many_series_of_a_name_those_with_a_label_are_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    member = Member()
+    infos = [Info("s", [Tag("k", str(it % 2)), Tag("n", str(it))]) for it in range(600)]
+    # What is a tag of one series is a label of another one.
+    infos += [Info("s", [Tag("n", "x")], [Tag("n", "7")]), Info("other", [Tag("n", "7")])]
+    epoch, sids = 0, list[int]()
+    for begin in range(0, len(infos), 50):
+        told = member.run(declare, infos[begin : begin + 50])
+        epoch, sids = told.epoch, [*sids, *told.sids]
+    record = batch(np.array(sids), np.full(len(sids), BEGIN), np.arange(len(sids), dtype=float))
+    member.run(append, epoch, encode_batch(record))
+    looked_at: list[int] = []
+    read = Trees.read_info
+
+    async def counted(trees: Trees, sid: int) -> Info | None:
+        looked_at.append(sid)
+        return await read(trees, sid)
+
+    monkeypatch.setattr(Trees, "read_info", counted)
+
+    def chosen(name: str) -> list[float]:
+        query = Query(names=(name,), start=BEGIN, stop=BEGIN + 1)
+        return [float(it.values[0, 0]) for it in ask(member, query)]
+
+    assert chosen("s{n=7}") == [7]
+    assert len(looked_at) < 10, "two for the label, and the one that is asked"
+    in_order = sorted(range(1, 600, 2), key=str)
+    assert chosen("s{k=1}") == in_order, "more than are looked at one by one"
+
+
 @pytest.mark.parametrize(
     "given_query",
     [
@@ -293,7 +326,7 @@ def test_questions_without_an_answer_are_refused(given_query: dict[str, Any]) ->
 
 
 def test_too_many_series_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queries, "SERIES_MAX", 2)
+    monkeypatch.setattr(selecting, "SERIES_MAX", 2)
     member = filled([{BEGIN: 1.0}, {BEGIN: 2.0}, {BEGIN: 3.0}], sealed=0)
     asked: list[dict[str, Any]] = [
         {"names": ("s",)},

@@ -1,5 +1,6 @@
 """Windows begin and end where clocks say so, in any zone."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from roost.series.errors import BadWindow
 from roost.series.windows import (
+    STEP_DAYS,
     WINDOWS_MAX,
     Calendar,
     Fixed,
@@ -17,6 +19,7 @@ from roost.series.windows import (
     Window,
     auto_window,
     edges,
+    edges_in_turns,
     zone,
 )
 
@@ -136,3 +139,16 @@ def test_a_window_of_its_own_choice_has_no_more_than_so_many(width: int, points:
         assert width // window.width_ns <= points
     elif window.unit is not Unit.YEAR:
         assert len(edges(window, 0, width)) <= points * 1.04 + 2
+
+
+@pytest.mark.parametrize("window", [Calendar(Unit.DAY), Fixed(23 * HOUR)])
+def test_many_days_are_found_in_steps(window: Window) -> None:
+    tz, days = zone("Europe/Prague"), 10_000
+    spent: list[int] = []
+
+    async def spend(rows: int) -> None:
+        spent.append(rows)
+
+    found = asyncio.run(edges_in_turns(window, 0, days * 24 * HOUR, tz, spend))
+    assert found.tolist() == edges(window, 0, days * 24 * HOUR, tz).tolist()
+    assert len(spent) >= days // STEP_DAYS

@@ -18,10 +18,10 @@ from roost.series.queries import (
     Query,
     check,
     run,
-    select,
 )
 from roost.series.reading import Reading
 from roost.series.retention import target_of
+from roost.series.selecting import select
 from roost.series.spelling import (
     Precision,
     parse_series,

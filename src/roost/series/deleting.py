@@ -10,8 +10,8 @@ from roost.database import Refused
 from roost.series.engine import Engine
 from roost.series.errors import OVERTAKEN, BadSeries, BadWindow
 from roost.series.jobs import Job
-from roost.series.queries import select
 from roost.series.reading import Reading
+from roost.series.selecting import select
 
 # Series that a job may be of, some 40 bytes each while it runs, and those of one step.
 SERIES_MAX, STEP_SERIES = 1 << 18, 64

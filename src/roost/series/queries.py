@@ -27,12 +27,12 @@ from datetime import UTC, tzinfo
 from enum import Enum
 
 from roost.series.content import Content
-from roost.series.engine import Engine
+from roost.series.engine import Engine, Turns
 from roost.series.errors import BadWindow
 from roost.series.extra import Floats, Ints, np
 from roost.series.names import Info, Tag
 from roost.series.pointwise import added, increases, percentiles
-from roost.series.reading import Reading
+from roost.series.selecting import select
 from roost.series.spelling import parse_series
 from roost.series.summaries import (
     COUNT,
@@ -46,9 +46,9 @@ from roost.series.summaries import (
     merged,
 )
 from roost.series.tables import TIME_MIN, TIME_STOP, Ranges, Table, joined
-from roost.series.windows import Window, edges
+from roost.series.windows import Window, edges_in_turns
+from roost.series.windows import check as check_window
 
-SERIES_MAX = 10_000
 # Points, or windows, of a page; series of one.
 PAGE_ROWS, PAGE_SERIES = 16_384, 64
 AGGREGATES = ("count", "sum", "mean", "min", "max", "range", "stddev", "first", "last")
@@ -128,49 +128,8 @@ def check(query: Query) -> Query:
     if query.window is None and query.fill is not Fill.NONE:
         raise BadWindow("points are not filled: say a window")
     if query.window is not None:
-        edges(query.window, query.start, query.stop, query.tz)
+        check_window(query.window, query.start, query.stop)
     return query
-
-
-async def select(
-    reading: Reading, names: Sequence[str], tags: Sequence[Tag], *, most: int | None = None
-) -> AsyncGenerator[int, None]:
-    """The numbers of the series that are asked for, each once.
-
-    Raises:
-        BadSeries: a name is none.
-        BadWindow: they are more than `most`, or else than SERIES_MAX.
-
-    """
-    most = SERIES_MAX if most is None else most
-    wanted: set[int] | None = None
-    for it in tags:
-        found = {sid async for page in reading.tagged(it) for sid in page}
-        wanted = found if wanted is None else wanted & found
-    chosen: list[int] = [] if names else sorted(wanted or ())
-    for text in names:
-        chosen += await _named(reading, parse_series(text), wanted, most)
-        if len(chosen) > most:
-            break
-    if len(chosen) > most:
-        raise BadWindow(f"more than {most} series: ask for fewer")
-    for sid in dict.fromkeys(chosen):
-        yield sid
-
-
-async def _named(reading: Reading, asked: Info, wanted: set[int] | None, most: int) -> list[int]:
-    """Series of a name that have all labels that were asked for; as far as they are wanted."""
-    found: list[int] = []
-    async for page in reading.named(asked.name):
-        for sid in page:
-            if wanted is not None and sid not in wanted:
-                continue
-            info = await reading.trees.read_info(sid) if asked.labels else asked
-            if info is not None and set(asked.labels) <= set(info.labels):
-                found.append(sid)
-        if len(found) > most:
-            break
-    return found
 
 
 async def run(engine: Engine, query: Query) -> AsyncGenerator[list[Part], None]:
@@ -191,7 +150,7 @@ async def run(engine: Engine, query: Query) -> AsyncGenerator[list[Part], None]:
                 yield [page]
         return
     groups = [[it] for it in sids] if not query.group else await _grouped(engine, query, sids)
-    windows = edges(query.window, query.start, query.stop, query.tz)
+    windows = await edges_in_turns(query.window, query.start, query.stop, query.tz, Turns().spend)
     count = max(1, min(PAGE_SERIES, PAGE_ROWS // len(windows)))
     chosen: list[list[int]] = []
     size = 0

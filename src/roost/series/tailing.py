@@ -25,8 +25,8 @@ from roost.series.errors import NO_SERIES, BadWindow
 from roost.series.extra import Ints, np
 from roost.series.names import Tag
 from roost.series.parts import STEP_ROWS, numbers
-from roost.series.queries import select
 from roost.series.records import Batch, decode
+from roost.series.selecting import select
 from roost.series.spelling import Precision, series_text, time_texts
 from roost.tasks import Tasks
 

@@ -9,7 +9,7 @@ The edges are those of all windows that have to do with a range, one more than t
 the first begins at the range's start or before.
 """
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from enum import Enum
@@ -21,6 +21,8 @@ from roost.series.extra import Ints, np
 from roost.series.tables import TIME_MIN, TIME_STOP
 
 WINDOWS_MAX = 100_000
+# Days that are found in one step, which is as much as so many rows.
+STEP_DAYS, STEP_ROWS = 256, 64
 _WIDTH_MAX = 1 << 52  # so that no edge is out of int64
 _DAY_NS = 86_400 * 10**9
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -71,8 +73,8 @@ def zone(name: str) -> tzinfo:
                         "install tzdata") from error  # fmt: skip
 
 
-def edges(window: Window, start: int, stop: int, tz: tzinfo = UTC) -> Ints:
-    """The edges of the windows that a range has to do with, in order.
+def check(window: Window, start: int, stop: int) -> None:
+    """Refuse windows of a range that there are none of.
 
     Raises:
         BadWindow: the range or the width is none, or there are more than WINDOWS_MAX.
@@ -81,7 +83,12 @@ def edges(window: Window, start: int, stop: int, tz: tzinfo = UTC) -> Ints:
     if not TIME_MIN <= start < stop <= TIME_STOP:
         raise BadWindow(f"from {start} to {stop} is no range of nanoseconds since 1970")
     if isinstance(window, Fixed):
-        return _fixed(window.width_ns, start, stop, tz)
+        width = window.width_ns
+        if width > _WIDTH_MAX:
+            raise BadWindow(f"windows of {width} ns: longer than 52 days they are months, or years")
+        if width < 1 or (stop - start) // max(width, 1) > WINDOWS_MAX:
+            raise BadWindow(f"windows of {width} ns: {WINDOWS_MAX} of them are the most")
+        return
     if window.count < 1:
         raise BadWindow(f"windows of {window.count} {window.unit.value}")
     if not _CALENDAR_MIN <= start <= stop <= _CALENDAR_STOP:
@@ -90,46 +97,100 @@ def edges(window: Window, start: int, stop: int, tz: tzinfo = UTC) -> Ints:
     days = _DAYS.get(window.unit, 30) * window.count
     if (stop - start) // (days * _DAY_NS) > WINDOWS_MAX:
         raise BadWindow(f"more than {WINDOWS_MAX} windows: ask for longer ones")
-    found = [_midnight(day, tz) for day in _days(window, start, stop, tz)]
-    # A day that a zone left out, when it changed sides of the date line, has no width.
-    return np.unique(np.array(found, np.int64))
 
 
-def _fixed(width: int, start: int, stop: int, tz: tzinfo) -> Ints:
-    if width > _WIDTH_MAX:
-        raise BadWindow(f"windows of {width} ns: longer than 52 days they are months, or years")
-    if width < 1 or (stop - start) // max(width, 1) > WINDOWS_MAX:
-        raise BadWindow(f"windows of {width} ns: {WINDOWS_MAX} of them are the most")
+def edges(window: Window, start: int, stop: int, tz: tzinfo = UTC) -> Ints:
+    """The edges of the windows that a range has to do with, in order.
+
+    Raises:
+        BadWindow: as `check`.
+
+    """
+    steps = _edges(window, start, stop, tz)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            found: Ints = done.value
+            return found
+
+
+async def edges_in_turns(
+    window: Window, start: int, stop: int, tz: tzinfo, spend: Callable[[int], Awaitable[None]]
+) -> Ints:
+    """The same, for a loop that is not to wait for a hundred thousand days.
+
+    Raises:
+        BadWindow: as `check`.
+
+    """
+    steps = _edges(window, start, stop, tz)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            found: Ints = done.value
+            return found
+        await spend(STEP_ROWS)
+
+
+# What is made of a range, a step at a time.
+_Steps = Generator[None, None, Ints]
+
+
+def _edges(window: Window, start: int, stop: int, tz: tzinfo) -> _Steps:
+    check(window, start, stop)
+    if isinstance(window, Calendar):
+        return (yield from _calendar(window, start, stop, tz))
+    width = window.width_ns
     if tz is UTC or width > _DAY_NS:
         first = start // width * width
         count = -(-(stop - first) // width)
         return np.arange(count + 1, dtype=np.int64) * width + first
-    midnights = edges(Calendar(Unit.DAY), start, stop, tz)
-    parts = [np.arange(begin, end, width) for begin, end in pairwise(midnights)]
+    midnights = yield from _calendar(Calendar(Unit.DAY), start, stop, tz)
+    parts = []
+    for begin in range(0, len(midnights) - 1, STEP_DAYS):
+        days = pairwise(midnights[begin : begin + STEP_DAYS + 1].tolist())
+        parts.append(np.concatenate([np.arange(day, end, width) for day, end in days]))
+        yield
     found: Ints = np.concatenate((*parts, midnights[-1:]))
     first = int(np.searchsorted(found, start, side="right")) - 1
     last = int(np.searchsorted(found, stop))
     return found[first : last + 1]
 
 
+def _calendar(window: Calendar, start: int, stop: int, tz: tzinfo) -> _Steps:
+    parts = []
+    places = _places(window, start, stop, tz)
+    for begin in range(places.start, places.stop, STEP_DAYS):
+        some = places[begin - places.start :][:STEP_DAYS]
+        days = [_midnight(_first_day(window, it), tz) for it in some]
+        parts.append(np.array(days, np.int64))
+        yield
+    # A day that a zone left out, when it changed sides of the date line, has no width.
+    found: Ints = np.concatenate(parts)
+    different: Ints = found[np.append(found[:-1] != found[1:], True)]
+    return different
+
+
+def _places(window: Calendar, start: int, stop: int, tz: tzinfo) -> range:
+    """Windows from the one that `start` is in to the first that begins at `stop` or behind."""
+    first, last = (_place(window, _local(it, tz)) for it in (start, stop))
+    while _midnight(_first_day(window, first), tz) > start:
+        first -= 1
+    while _midnight(_first_day(window, last), tz) < stop:
+        last += 1
+    return range(first, last + 1)
+
+
+def _local(time: int, tz: tzinfo) -> date:
+    return (_EPOCH + timedelta(microseconds=time // 1000)).astimezone(tz).date()
+
+
 def _midnight(day: date, tz: tzinfo) -> int:
     """When a day begins; where clocks go forward at midnight, that is when they do."""
     moment = datetime(day.year, day.month, day.day, tzinfo=tz)
     return (moment - _EPOCH) // _MICROSECOND * 1000
-
-
-def _days(window: Calendar, start: int, stop: int, tz: tzinfo) -> Iterator[date]:
-    """First days of windows, from the one that `start` is in to the first at `stop` or behind."""
-    local = (_EPOCH + timedelta(microseconds=start // 1000)).astimezone(tz).date()
-    place = _place(window, local)
-    while _midnight(_first_day(window, place), tz) > start:
-        place -= 1
-    while True:
-        day = _first_day(window, place)
-        yield day
-        if _midnight(day, tz) >= stop:
-            return
-        place += 1
 
 
 _MONTHS = {Unit.MONTH: 1, Unit.QUARTER: 3, Unit.YEAR: 12}

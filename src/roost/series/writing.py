@@ -20,8 +20,9 @@ from roost.series.intake import Intake, Points
 from roost.series.jobs import Job
 from roost.series.line_protocol import Lines, Parser
 from roost.series.names import Info, Tag, tag
-from roost.series.queries import PAGE_SERIES, select
+from roost.series.queries import PAGE_SERIES
 from roost.series.retention import Policy, of_series, of_tag
+from roost.series.selecting import select
 from roost.series.spelling import Precision, parse_duration, parse_series, series_text, time_texts
 from roost.tasks import Tasks
 

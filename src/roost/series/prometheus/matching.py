@@ -19,8 +19,8 @@ from roost.series.prometheus.errors import BadQuery, QueryTooLarge
 from roost.series.prometheus.extra import re2
 from roost.series.prometheus.plan import NAME, Matcher, MatchKind
 from roost.series.prometheus.vectors import Labels
-from roost.series.queries import SERIES_MAX
 from roost.series.reading import Reading
+from roost.series.selecting import SERIES_MAX
 
 SCANNED_MAX = 200_000
 # Bytes of memory that one pattern may take, and its length; how many are kept.
