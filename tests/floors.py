@@ -202,7 +202,7 @@ FLOORS = {
         queries
         engine | selecting
         operations | reading | slicing
-        retention | describing
+        retention | describing | notes
         trees
         jobs
         registry

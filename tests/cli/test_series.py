@@ -120,6 +120,14 @@ def test_a_folder_of_parquet_is_written_and_written_again(shell: Shell, tmp_path
 
 
 def test_rules_and_figures(shell: Shell) -> None:
+    told = shell.run("series", "note", "too high", "--series", "cli.noted")
+    assert told == "series cli.noted\ttoo high\n"
+    assert shell.rows("series", "note", "--remove", "--series", "cli.noted") == []
+    assert "TEXT or --remove" in shell.run("series", "note", "a", "--remove", code=2)
+    assert shell.rows("series", "dedup", "cli.highest", "last") == [
+        {"name": "cli.highest", "dedup": "last"}
+    ]
+    shell.run("series", "delete", "cli.highest", "--all", "--yes")
     assert shell.run("series", "retain", "90d", "--tag", "temp:C") == "tag temp=C\t7.776e+06 s\n"
     assert shell.rows("series", "retain") == [{"tag": "temp=C", "keep_s": 7776000.0}]
     told = shell.run("series", "retain", "30d", "--sums", "forever", "--tag", "temp:C")

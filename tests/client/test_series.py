@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections import deque
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -14,11 +15,12 @@ import pytest
 from roost.client import series
 from roost.client.credentials import Credentials
 from roost.client.errors import OutcomeUnknown, Unreachable
-from roost.client.series import BadPoint, SeriesRefused, aio
+from roost.client.series import BadPoint, SeriesRefused, aio, points
 from roost.client.series.members import Members
-from roost.client.series.points import FRAME_POINTS_MAX, Buffer, names_frame, nanoseconds
+from roost.client.series.points import FRAME_POINTS_MAX, Buffer, names_frames, nanoseconds
 from roost.client.series.questions import Asked
-from roost.series.frames import ColumnFrames
+from roost.series.frames import ColumnFrames, Flush
+from roost.series.intake import Points
 from roost.testing.cluster import Cluster
 from roost.testing.patience import wait_until
 from roost.testing.ports import free_ports
@@ -58,7 +60,7 @@ def test_points_are_frames_that_a_member_reads() -> None:
     buffer.add_many(one, np.arange(3), np.arange(3, dtype=np.float32))
     assert buffer.add_many(two, [BEGIN], [7]) == 6
     frames = ColumnFrames()
-    list(frames.feed(names_frame(buffer.names)))
+    list(frames.feed(b"".join(names_frames(buffer.names))))
     (points,) = frames.feed(b"".join(buffer.take()))
     assert [it.name for it in points.series] == ["a", "b"]  # type: ignore[union-attr]  # it is points
     assert points.times.tolist() == [1, T0, 0, 1, 2, T0]  # type: ignore[union-attr]  # it is points
@@ -70,6 +72,70 @@ def test_many_points_are_several_frames() -> None:
     buffer = Buffer()
     buffer.add_many(0, np.arange(FRAME_POINTS_MAX + 1), np.zeros(FRAME_POINTS_MAX + 1))
     assert [unpack_from("<I", it, 5)[0] for it in buffer.take()] == [FRAME_POINTS_MAX, 1]
+
+
+def test_many_names_are_several_frames() -> None:
+    """After another member was found all of them went in one, which no member takes."""
+    names = [f'disk.used{{host="a machine of many",place={it}}}' for it in range(21_000)]
+    frames = ColumnFrames()
+    parts = list(names_frames(names))
+    assert len(parts) > 1
+    for it in parts:
+        list(frames.feed(it))
+    assert len(frames._infos) == len(names)
+
+
+class _Stream:
+    """A member that takes points, and says at once that they are durable."""
+
+    status = 200
+
+    def __init__(self) -> None:
+        self.frames = ColumnFrames()
+        self.told: dict[str, list[float]] = {}
+        self._lines: deque[bytes] = deque()
+
+    async def send(self, data: bytes) -> None:
+        for event in self.frames.feed(data):
+            if isinstance(event, Flush):
+                self._lines.append(json.dumps({"flushed": event.number}).encode())
+            elif isinstance(event, Points):
+                for place, value in zip(event.places.tolist(), event.values.tolist(), strict=True):
+                    self.told.setdefault(event.series[place].name, []).append(value)
+
+    async def line(self) -> bytes:
+        return self._lines.popleft()
+
+    def close(self) -> None:
+        """It has nothing."""
+
+
+class _Way:
+    def __init__(self) -> None:
+        self.streams: list[_Stream] = []
+
+    async def stream(self) -> _Stream:
+        self.streams.append(_Stream())
+        return self.streams[-1]
+
+
+def test_more_series_than_a_request_may_name_go_in_several(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that had named more than 131,072 was refused for ever."""
+    monkeypatch.setattr(points, "NAMES_MAX", 3)
+    way = _Way()
+
+    async def story() -> None:
+        async with aio.Connection(way, wait_for_server_flush=False, timeout_s=5.0) as con:  # type: ignore[arg-type]  # enough of one
+            for it in range(10):
+                await con.add(f"s{it}", it, float(it))
+                await con.add("s0", 100 + it, 0.5)
+
+    asyncio.run(story())
+    assert all(len(it.frames._infos) <= 3 for it in way.streams)
+    told = [
+        (name, value) for it in way.streams for name, values in it.told.items() for value in values
+    ]
+    assert sorted(told) == sorted([(f"s{it}", float(it)) for it in range(10)] + [("s0", 0.5)] * 10)
 
 
 @pytest.mark.parametrize(
@@ -214,6 +280,13 @@ def test_everything_else_that_is_asked_of_series(three: Cluster, tmp_path: Path)
         assert con.delete("t.a", 1, 3) == 2
         assert con.query("t.a").to_csv(tmp_path / "a.csv").splitlines()[1].endswith(b",3.0")
         assert (tmp_path / "a.csv").exists()
+        con.dedup("t.highest", "max")
+        con.add_many("t.highest", [1, 1], [2.0, 1.0])
+        con.flush()
+        assert con.last("t.highest") == {"t.highest": (1, 2.0)}
+        con.note("is moved in May", tag="temp:C")
+        assert con.notes() == [{"tag": "temp=C", "note": "is moved in May"}]
+        con.note(None, tag="temp:C")
         con.retain("30d", tag="temp:C")
         assert con.rules() == [{"tag": "temp=C", "keep_s": 2592000.0}]
         con.retain(None, tag="temp:C")

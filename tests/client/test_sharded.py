@@ -121,6 +121,11 @@ def test_what_is_written_goes_where_it_is_and_deletions_go_everywhere() -> None:
         assert both.delete("heat", T0, T0 + 2) == 2
         assert both.query("more.x").fetch()[0].columns["value"] == [3.0]
         both.delete_series("more.x")
+        both.dedup("most.x", "max")
+        both.add_many("most.x", [T0, T0], [2.0, 1.0])
+        both.flush()
+        assert both.last("most.x") == {"most.x": (T0, 2.0)}
+        both.delete_series("most.x")
         both.retain("30d", tag="temp:C")
         assert [it["name"] for it in both.listed()] == ["heat{a=1,b=2}"]
 
@@ -142,6 +147,15 @@ def test_a_cluster_more_takes_its_part_and_moves_nothing_else() -> None:
     assert {after[it] for it in moved} == {"d"}
     assert 400 < len(moved) < 600
     assert min(list(before.values()).count(it) for it in "abc") > 550
+
+
+def test_a_series_has_one_home_however_it_is_written() -> None:
+    """With a space before a label it was looked for, and written to, in another cluster."""
+    for it in range(20):
+        ways = (
+            f"heat{it}{{b=2 c,a=1}}", f"heat{it}{{a=1, b = 2 c }}", f'heat{it}{{ a="1" ,b="2 c"}}',
+        )  # fmt: skip
+        assert len({home_of(way, "abcdef") for way in ways}) == 1
 
 
 @pytest.mark.parametrize(

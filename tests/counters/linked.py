@@ -20,6 +20,8 @@ class Between:
         self.clusters: dict[str, CountingCluster] = {}
         self.cut: set[str] = set()
         self.asked: list[tuple[str, bytes]] = []
+        # What is answered at a URL, whatever is said there.
+        self.lies: dict[str, bytes] = {}
 
     def url(self, name: str, position: int) -> str:
         return f"http://{name}{position}:2379"
@@ -42,6 +44,8 @@ class SimulatedWay:
         if self._url in self._between.cut or position not in cluster.members:
             raise LinkFailed("nobody is there")
         self._between.asked.append((self._url, data))
+        if self._url in self._between.lies:
+            return self._between.lies[self._url]
         try:
             answer = await cluster.desk(position).visit(data)
         except RoostError as error:

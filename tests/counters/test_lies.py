@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from crc32c import crc32c
 
-from roost.counters import messages, owners
+from roost.counters import messages, owners, sending, upkeep
 from roost.counters.changing import increment
 from roost.counters.counting import FRAME_KIND
 from roost.counters.errors import MalformedCounters, OwnerForked
@@ -124,7 +124,9 @@ def test_whatever_a_partner_says_is_taken_or_malformed(tmp_path: Path, seed: int
         Compare(epoch=LIAR, version=1, count=-1, values=0, versions=0),
         Reported(epoch=LIAR, heard={LIAR: -1}, digests={}, folds=[], folds_ended=[]),
         Reported(epoch=LIAR, heard={}, digests={LIAR: [1, 2]}, folds=[], folds_ended=[]),
-        Reported(epoch=LIAR, heard={}, digests={}, folds=[LIAR] * 4097, folds_ended=[]),
+        Reported(
+            epoch=LIAR, heard={}, digests={}, folds=[LIAR] * (owners.OWNERS_MAX + 1), folds_ended=[]
+        ),
     ],
     ids=repr,
 )
@@ -187,3 +189,19 @@ def test_reports_are_one_of_each_member(tmp_path: Path) -> None:
         victim.on_message(2, messages.encode(said), 0.0)
     assert len(victim.reports) == 2
     store.close()
+
+
+def test_a_store_of_as_many_owners_as_there_may_be_says_all_of_them() -> None:
+    """Its reports and pages named more than partners took: nobody could purge, or join."""
+    store = open_store()
+    for number in range(owners.OWNERS_MAX - 1):
+        owner = store.owners.number_of(number.to_bytes(16, "big"))
+        store.heard_of(owner).version = 1
+    increment(store, [("a", 1)])
+    store.perform()
+    told: list[Message] = [
+        upkeep.said_of(upkeep.report(store)),
+        sending.page(store, Purpose.SEED, b"", sending.heads_of(store)),
+    ]
+    for it in told:
+        assert messages.decode(messages.encode(it)) == it

@@ -1,16 +1,20 @@
 """Trees with a log of steps: as those in memory, also after a power cut at any place."""
 
+import os
 import random
 import shutil
 from collections.abc import Iterator
+from errno import EDQUOT, EIO, ENOSPC
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from roost.counters import logged
+from roost.counters import logged, step_log
 from roost.counters.changing import increment
 from roost.counters.environment import TREES, LmdbTrees, MemoryTrees, Trees, Writes
-from roost.counters.errors import CounterStoreCorrupt
+from roost.counters.errors import CounterStoreCorrupt, CounterStoreError, CounterStoreFull
 from roost.counters.logged import LAYER_ROWS_MAX, STEP_ROWS_MAX, LoggedTrees
 from roost.counters.step_log import NAME
 from tests.counters.stores import open_store
@@ -204,3 +208,83 @@ def test_without_its_log_a_directory_is_not_opened(tmp_path: Path) -> None:
     for _it in range(2):  # nothing stays open of the first try
         with pytest.raises(CounterStoreCorrupt, match="is missing"):
             LoggedTrees(tmp_path)
+
+
+class FailingDevice:
+    """Stands for `os` in the log: one of its calls fails, amid what it does."""
+
+    def __init__(self, fail_at: int, number: int) -> None:
+        self.calls, self._fail_at, self._number = 0, fail_at, number
+
+    def __getattr__(self, name: str) -> Any:  # of `os`, whatever it is
+        return getattr(os, name)
+
+    def _attempt(self) -> None:
+        self.calls += 1
+        if self.calls == self._fail_at:
+            raise OSError(self._number, os.strerror(self._number))
+
+    def pwrite(self, descriptor: int, data: memoryview, offset: int) -> int:
+        """Of what is not short half is written, whether it fails then or not."""
+        written = os.pwrite(descriptor, data[: len(data) // 2] if len(data) > 64 else data, offset)
+        self._attempt()
+        return written
+
+    def fdatasync(self, descriptor: int) -> None:
+        self._attempt()
+        os.fdatasync(descriptor)
+
+    def fsync(self, descriptor: int) -> None:
+        self._attempt()
+        os.fsync(descriptor)
+
+
+@pytest.mark.parametrize("is_full", [False, True])
+def test_whichever_call_of_the_device_fails_there_is_what_was_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_full: bool
+) -> None:
+    """Opened again, in the same process, as a member does where the disk was full."""
+    for fail_at in count(1):
+        device = FailingDevice(fail_at, (ENOSPC, EDQUOT)[fail_at % 2] if is_full else EIO)
+        monkeypatch.setattr(step_log, "os", device)
+        directory, wanted = tmp_path / str(fail_at), 0
+        trees: LoggedTrees | None = None
+        try:
+            trees = LoggedTrees(directory, log_bytes=SMALL_LOG)
+            for it in range(1, 5):
+                trees.commit({"parts": {b"a": b"%d" % it, b"%d" % it: bytes(60)}})
+                wanted = it
+                trees.refresh()
+        except CounterStoreError as error:
+            assert isinstance(error, CounterStoreFull) is is_full  # noqa: PT017 - what else is raised is of no kind that is expected
+        has_failed = device.calls >= fail_at
+        monkeypatch.setattr(step_log, "os", os)
+        if trees is not None:
+            trees.close()
+        found = LoggedTrees(directory)
+        newest = int(found.get("parts", b"a") or b"0")
+        assert newest in (wanted, wanted + has_failed)
+        assert found.count("parts") == newest + bool(newest)
+        found.commit({"parts": {b"a": b"end"}})
+        found.close()
+        found = LoggedTrees(directory)
+        assert found.get("parts", b"a") == b"end"
+        found.close()
+        if not has_failed:
+            break
+    assert fail_at > 8
+
+
+def test_a_log_that_is_ahead_of_what_lies_below_is_damage(tmp_path: Path) -> None:
+    """As a copy of a running member's files may have it, one taken after the other."""
+    trees = LoggedTrees(tmp_path / "live", log_bytes=SMALL_LOG)
+    trees.commit({"parts": {b"a": b"0"}})
+    trees.refresh()
+    copied = copies(tmp_path / "copied", tmp_path / "live")
+    for it in range(40):
+        trees.commit({"parts": {b"a": b"%d" % it}})
+        trees.refresh()
+    trees.close()
+    shutil.copy(tmp_path / "live" / NAME, copied / NAME)
+    with pytest.raises(CounterStoreCorrupt, match="is damaged, and step"):
+        LoggedTrees(copied)

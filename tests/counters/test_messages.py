@@ -89,7 +89,7 @@ def test_what_is_right_comes_back() -> None:
         changes(first=-1),
         changes(epoch=b"short"),
         changes(epochs=[b"short"]),
-        changes(epochs=[E] * 5000),
+        changes(epochs=[E] * 9000),
         changes(parts=[PartRow(b"k", 0, 1, 10, 0)]),
         changes(parts=[PartRow(b"k", 0, 1, 0, 0)]),
         changes(parts=[PartRow(b"k", 1, 1, 5, 0)]),

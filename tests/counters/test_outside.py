@@ -1,13 +1,24 @@
 """Links to other clusters: counted once, whatever way it came; cut off, refused, removed."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from roost.counters import messages
 from roost.counters.errors import LinkRefused, MalformedCounters
 from roost.counters.linking import is_url
-from roost.counters.messages import Changes, Head, Hello, Page, Purpose, Refused, WantReport
+from roost.counters.messages import (
+    Changes,
+    Head,
+    Hello,
+    Message,
+    Page,
+    Purpose,
+    Refused,
+    WantPage,
+    WantReport,
+)
 from roost.counters.outgoing import Stage
 from roost.counters.ports import State
 from roost.counters.rows import PartRow, SeenRow, TombstoneRow
@@ -250,6 +261,33 @@ def test_what_others_say_that_they_may_not_is_refused_and_changes_nothing(tmp_pa
         await one.until_all_read_of([1], {"a": 2})
 
     run_linked(tmp_path, story, {"a": 2})
+
+
+def test_who_is_told_something_tells_nothing_by_that_way(tmp_path: Path) -> None:
+    """What was answered to a link was taken as if a member of this cluster had said it."""
+
+    async def story(between: Between) -> None:
+        one, url = between.clusters["a"], between.url("b", 0)
+        await one.desk(0).increment([("a", 1)])
+        rows: dict[str, Any] = {"epochs": [b"e" * 16], "parts": [PartRow(b"a", 0, 1000, 3, 0)]}
+        lies: list[Message] = [
+            Hello(epoch=b"e" * 16, version=3, opening=1, nonce=1),
+            Changes(epoch=b"e" * 16, first=0, last=3, **rows),
+            Page(purpose=Purpose.SEED, after=b"", until=b"", heads=[], **rows),
+            WantPage(purpose=Purpose.SEED, epoch=b"", after=b""),
+            WantReport(b"e" * 16),
+        ]
+        await link(one, url)
+        for it in lies:
+            between.lies[url] = messages.encode(it)
+            await pass_time(12.0)  # twice as long as it waits at most, before it asks again
+            (row,) = one.operators(0).describe("links")["links"]
+            assert (row["name"], row["error"]) == (url, "what is no answer to a link")
+        assert one.read(0, ["a"]) == [1]
+        del between.lies[url]
+        await between.clusters["b"].until_all_read({"a": 1})
+
+    run_linked(tmp_path, story, {"a": 1, "b": 1})
 
 
 def test_only_some_visits_wait_at_a_time(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from roost.counters.rows import ROWS_MAX
 from roost.counters.standing import Opening
 from roost.counters.store import OPENINGS_KEPT, Store
 from tests.counters.stores import FailingTrees, entropy, limits, make_trees, open_store, request
+from tests.steps import Steps
 
 
 @pytest.fixture(params=["memory", "logged"])
@@ -218,6 +219,21 @@ def test_a_backlog_goes_in_messages_of_bounded_size_and_in_order(trees: Trees) -
     assert two.digest(one.epoch) == one.digest(one.epoch)
 
 
+def test_of_many_partners_that_are_behind_as_much_is_read_as_of_one(trees: Trees) -> None:
+    """Of each up to a thousand rows were, in one step, whenever somebody asked for figures."""
+    store = open_store(trees=trees)
+    increment(store, [(f"n{it}", 1) for it in range(300)])
+    store.perform()
+    positions = [*range(0, 300, 5), 300]
+    with Steps() as steps:
+        found = sending.backlogs(store, positions, 200)
+    assert steps.count < 2500 + 60 * len(positions)
+    for it in positions:
+        lacks = 300 - it
+        assert found[it] == sending.Backlog(min(lacks, 200), is_more=lacks > 200)
+        assert sending.backlog(store, it, 200) == found[it]
+
+
 def test_what_comes_twice_late_or_out_of_order_changes_nothing() -> None:
     one, two = open_store(1), open_store(2)
     told = []
@@ -281,9 +297,39 @@ def test_two_states_of_one_version_are_found_out() -> None:
     hand_over(one, partner)
     increment(other, [("a", 2)])
     other.perform()
-    page = sending.page(other, messages.Purpose.UNION, b"", [], other.epoch)
+    told = sending.changes_after(other, 0)
+    assert told is not None
+    owner = partner.owners.number_of(other.epoch)
+    partner.heard[owner].version = 0
     with pytest.raises(OwnerForked, match="two states"):
+        receiving.receive_changes(partner, told)
+
+
+def test_of_two_states_of_one_version_all_who_are_left_come_to_the_same() -> None:
+    """The survivors of an owner that is gone, and was copied, all stopped when they had united."""
+    trees = MemoryTrees()
+    founder = open_store(1, trees)
+    increment(founder, [("a", 1), ("gone", 5)])
+    founder.perform()
+    copied = trees.copy()
+    one, other = open_store(2, trees), open_store(3, copied)
+    stores = [open_store(4), open_store(5)]
+    for source, partner, change in ((one, stores[0], 2), (other, stores[1], 7)):
+        increment(source, [("a", change)])
+        delete(source, ["gone"])
+        hand_over(source, partner)
+    increment(stores[1], [("b", 1)])
+    stores[1].perform()
+    told = [sending.page(it, messages.Purpose.UNION, b"", [], founder.epoch) for it in stores]
+    for partner, page in zip(stores, reversed(told), strict=True):
         receiving.receive_page(partner, page)
+        receiving.receive_page(partner, page)
+        partner.perform()
+    assert [reading.read(it, ["a", "gone"]) for it in stores] == [[8, None]] * 2
+    assert stores[0].digest(founder.epoch) == stores[1].digest(founder.epoch)
+    assert sending.page(stores[0], messages.Purpose.UNION, b"", [], founder.epoch).parts == (
+        sending.page(stores[1], messages.Purpose.UNION, b"", [], founder.epoch).parts
+    )
 
 
 def test_what_is_restored_counts_under_an_epoch_of_its_own() -> None:
@@ -338,6 +384,30 @@ def test_an_old_state_is_found_out_by_how_far_it_was_when_it_was_opened() -> Non
         partner.meet(epoch, Opening(6, 9, (6, 11)))
     # Of so many openings ago it does not say how far it was.
     partner.meet(epoch, Opening(7, 9, (11, 12)))
+
+
+def test_an_old_state_that_was_opened_often_before_anybody_heard_is_found_out() -> None:
+    """At its last opening it was further than it had ever told: only who opened it was another."""
+    trees = MemoryTrees()
+    one, partner = open_store(1, trees), open_store(2)
+    increment(one, [("a", 1)])
+    one.perform()
+    old = trees.copy()
+    one = open_store(3, trees)
+    increment(one, [("a", 1)])
+    partner.meet(one.epoch, one.opening)
+    hand_over(one, partner)
+    back = open_store(4, old)
+    for it in range(20):
+        increment(back, [(f"n{it}", 1)])
+        back.perform()
+    back = open_store(5, old)
+    with pytest.raises(OwnerForked, match=r"opening 2 of .* another one"):
+        partner.meet(back.epoch, back.opening)
+    again = open_store(6, trees)
+    partner.meet(again.epoch, again.opening)
+    # A directory of a version that kept no nonces is believed as far as it was.
+    partner.meet(again.epoch, Opening(4, 9, (*again.opening.began, 2), (0, 0, 0, 9)))
 
 
 def test_what_a_relay_has_told_of_later_openings_makes_no_old_state_of_them() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from roost.errors import PackageMissing
 from roost.series.errors import BadPoints
-from roost.series.frames import Flush
+from roost.series.frames import PAUSE, Flush
 from roost.series.intake import Points
 from roost.series.spelling import Precision
 from tests.series.test_interface import Asked, with_interface
@@ -45,6 +45,8 @@ def read(data: bytes) -> Any:
 def points_in(batch: Any, unit: Precision = Precision.NS) -> list[tuple[str, int, float]]:
     found = []
     for it in ArrowFrames(unit).feed(stream(batch)):
+        if it == PAUSE:
+            continue
         assert isinstance(it, Points)
         names = [info.name for info in it.series]
         rows = zip(it.places.tolist(), it.times.tolist(), it.values.tolist(), strict=True)
@@ -75,6 +77,21 @@ def test_columns_are_series_and_whole_times_are_of_the_unit() -> None:
         }
     )
     assert points_in(batch, Precision.S) == [("x", SECOND, 0.5), ("y", 2 * SECOND, float(1 << 60))]
+
+
+def test_thousands_of_series_are_read_over_turns() -> None:
+    wide = pa.record_batch({"time": [1], **{f"s{it}": [float(it)] for it in range(250)}})
+    long = pa.record_batch(
+        {"series": [f"s{it}" for it in range(1200)], "time": [1] * 1200, "value": [1.0] * 1200}
+    )
+    for batch, count in ((wide, 250), (long, 1200)):
+        *pauses, points = ArrowFrames(Precision.NS).feed(stream(batch))
+        assert pauses == [PAUSE] * 2
+        assert isinstance(points, Points)
+        assert len(points) == len(points.series) == count
+    much = pa.record_batch({"time": range(20_000), **{it: [1.0] * 20_000 for it in "abc"}})
+    events = list(ArrowFrames(Precision.NS).feed(stream(much)))
+    assert [len(it) for it in events if isinstance(it, Points)] == [40_000, 20_000]
 
 
 @pytest.mark.parametrize(

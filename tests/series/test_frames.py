@@ -14,12 +14,14 @@ from roost.series.frames import (
     FRAME_BYTES_MAX,
     LINE_BYTES_MAX,
     NAMES_MAX,
+    PAUSE,
     BadLine,
     ColumnFrames,
     Flush,
     Frames,
     TextFrames,
 )
+from roost.series.intake import Points
 from roost.series.spelling import Precision, series_text
 
 NOW = 1_700_000_000 * 10**9
@@ -37,6 +39,7 @@ def said(frames: Frames, pieces: Sequence[bytes]) -> list[Said]:
         for event in frames.end() if piece is None else frames.feed(piece):
             if isinstance(event, Flush):
                 found.append(event.number)
+            if not isinstance(event, Points):
                 continue
             names = [series_text(it.name, it.labels) for it in event.series]
             rows = zip(event.places, event.times.tolist(), event.values.tolist(), strict=True)
@@ -143,8 +146,14 @@ def test_a_request_has_so_many_names_at_most() -> None:
         said_names(frames, range(1))
 
 
+def test_thousands_of_names_are_read_over_turns() -> None:
+    frames = ColumnFrames()
+    assert list(frames.feed(names([f"s{it}" for it in range(1200)]))) == [PAUSE] * 2
+    assert said(frames, [columns([(1199, 5, 0.5)])]) == [("s1199", 5, 0.5)]
+
+
 def said_names(frames: ColumnFrames, numbers: range) -> bool:
-    return not list(frames.feed(names([f"s{it}" for it in numbers])))
+    return all(it == PAUSE for it in frames.feed(names([f"s{it}" for it in numbers])))
 
 
 @given(st.lists(st.binary(max_size=60), max_size=4))

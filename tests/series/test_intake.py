@@ -82,6 +82,39 @@ def test_many_points_are_several_records_in_their_order(tmp_path: Path) -> None:
     with_databases(tmp_path, story, size=1)
 
 
+def test_names_of_thousands_are_looked_up_over_turns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keys of all series of a request were made in one step: a tenth of a second for all it may."""
+    monkeypatch.setattr(intake, "NAMES_A_TURN", 50)
+
+    async def story(cluster: Databases) -> None:
+        engine = Engine(cluster.databases[0])
+        taking = Intake(engine)
+        given = points([(f"s{it:03}", it, float(it)) for it in range(500)])
+        assert await taking.add(given) == 1
+        looked_up: list[int] = []
+        some_sids = taking._some_sids
+
+        async def counted(series: Sequence[Info]) -> list[int]:
+            looked_up.append(len(series))
+            return await some_sids(series)
+
+        monkeypatch.setattr(taking, "_some_sids", counted)
+        assert await taking.add(given) == 2
+        assert looked_up == [50] * 10
+        # A series that is deleted amid it has its number looked up again.
+        deleting = Tasks().start(engine.delete_series(b"s003"))
+        assert await taking.add(given) > 2
+        await deleting
+        assert await taking.add(given) > 3
+        assert await held(engine, "s003") == {3: 3.0}
+        assert await held(engine, "s499") == {499: 499.0}
+        await taking.close()
+
+    with_databases(tmp_path, story, size=1)
+
+
 def test_a_series_that_was_deleted_is_made_anew(tmp_path: Path) -> None:
     async def story(cluster: Databases) -> None:
         engine = Engine(cluster.databases[0])

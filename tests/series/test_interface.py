@@ -5,11 +5,14 @@ import gzip
 import io
 import json
 import logging
+import random
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import msgspec
 import pytest
 
 from roost.call import Code
@@ -22,6 +25,7 @@ from roost.series.errors import SeriesDamaged
 from roost.series.intake import Points
 from roost.series.interface import Interface
 from tests.database.databases import Databases, with_databases
+from tests.fuzz.mutation import mutate
 
 pytestmark = pytest.mark.slow
 BEGIN = 1_700_000_000
@@ -159,6 +163,19 @@ def test_lists_last_values_tags_rules_and_deletions(tmp_path: Path) -> None:
         await ask("POST", "/series/tags", {"name": "a.f", "remove": ["temp:C"]})
         assert (await ask("GET", "/series/last?tag=temp:C"))["series"] == []
 
+        # Of two points of one time the later counts, or the higher where that is said; before, too.
+        for which, held in (("max", 9.0), ("last", 1.0)):
+            name = f"dedup.{which}"
+            said = await ask("PUT", "/series/dedup", {"series": name, "dedup": which})
+            assert (said["name"], said.get("dedup")) == (name, "max" if which == "max" else None)
+            for value in (5, 9, 1):
+                await ask("POST", "/write?precision=s", f"dedup {which}={value} 7".encode())
+            rows = (await ask("GET", f"/series/query?name={name}"))["series"][0]["rows"]
+            assert [value for _time, value in rows] == [held]
+            days = await ask("GET", f"/series/query?name={name}&window=1d&agg=sum,count")
+            assert days["series"][0]["rows"][0][1:] == [held, 1]
+            await ask("DELETE", f"/series/{name}")
+
         await ask("PUT", "/series/retention", {"series": "c.f{k=v}", "keep": "30d"})
         await ask("PUT", "/series/retention", {"tag": "room=1", "keep": "1h"})
         rules = (await ask("GET", "/series/retention"))["rules"]
@@ -180,7 +197,7 @@ def test_lists_last_values_tags_rules_and_deletions(tmp_path: Path) -> None:
         assert len((await ask("GET", "/series/query?name=a.f"))["series"][0]["rows"]) == 1
         assert await ask("DELETE", "/series/c.f%7Bk%3Dv%7D") == {"deleted": "c.f{k=v}"}
         assert (await ask("DELETE", "/series/c.f%7Bk%3Dv%7D"))[0] == 404
-        assert (await ask("GET", "/series/stats"))["series_made"] == 3
+        assert (await ask("GET", "/series/stats"))["series_made"] == 5
 
     with_interface(tmp_path, story)
 
@@ -201,6 +218,11 @@ def test_a_part_of_a_body_is_taken_and_the_rest_is_told(tmp_path: Path) -> None:
         assert answer.headers == ((b"x-roost-text-fields-left-out", b"1"),)
         packed = gzip.compress(b"z f=1 1\n" * 10_000)
         assert await ask("POST", "/write", packed, content_encoding="gzip") is None
+        # As `cat` puts them together; what was behind the first one was passed over.
+        several = packed + gzip.compress(b"zz f=7 1\n")
+        assert await ask("POST", "/write", several, content_encoding="gzip") is None
+        found = await ask("GET", "/series/last?name=zz.f")
+        assert found["series"][0]["value"] == 7.0
         assert await ask("POST", "/write", b"") is None
 
     with_interface(tmp_path, story)
@@ -223,6 +245,7 @@ def test_a_part_of_a_body_is_taken_and_the_rest_is_told(tmp_path: Path) -> None:
         ("GET", "/series/query?tag=nothing", b"", 400),
         ("GET", "/series/last", b"", 400),
         ("GET", "/series?limit=x", b"", 400),
+        ("GET", "/series?limit=000000000001" + "9" * 9, b"", 400),
         ("GET", "/series?counts=maybe", b"", 400),
         ("GET", "/series?format=csv", b"", 400),
         ("DELETE", "/series/points?name=a", b"", 400),
@@ -232,6 +255,8 @@ def test_a_part_of_a_body_is_taken_and_the_rest_is_told(tmp_path: Path) -> None:
         ("POST", "/series/tags", b'{"name":"\xff"}', 400),
         ("POST", "/series/tags", b'{"name":"none"}', 404),
         ("POST", "/series/tags", b'{"name":"a","other":1}', 400),
+        ("PUT", "/series/dedup", b'{"series":"a","dedup":"least"}', 400),
+        ("PUT", "/series/dedup", b'{"series":"","dedup":"max"}', 400),
         ("PUT", "/series/retention", b'{"keep":"1h"}', 400),
         ("PUT", "/series/retention", b'{"keep":"1h","tag":"a=b","sums":"1m"}', 400),
         ("PUT", "/series/retention", b'{"keep":"1h","tag":"a=b","sums":"long"}', 400),
@@ -256,6 +281,48 @@ def test_what_cannot_be_answered_is_told_why(
     with_interface(tmp_path, story)
 
 
+QUERIES = {
+    "/series/query": [
+        b"name=m.f&start=now-1d&end=now&window=1h&tz=Asia/Kathmandu&agg=mean,p95&fill=linear&group=host",
+        b"tag=host=a&start=2024-03-01T00:00:00Z&end=1709337600&precision=s&window=3mo&agg=count&agg=rate",
+        b"name=m.f{host=a}&start=1970-01-01&end=1970-01-02&points=100&format=csv&tz=UTC",
+    ],
+    "/series": [b"tag=host:a&prefix=m&after=m.f&limit=5&counts=true&format=json"],
+    "/series/last": [b'name=m.f{host="a"}&tag=host=a&tz=Europe/Prague&precision=ms'],
+    "/series/points": [b"name=m.f&tag=host=b&start=1&end=now&dry_run=true&precision=ns&tz=UTC"],
+}
+
+
+def test_no_query_is_too_strange(tmp_path: Path) -> None:
+    """It is answered, or refused by name; nothing is an error that nobody expected."""
+
+    async def story(ask: Asked) -> None:
+        await ask("POST", "/write", b"m,host=a f=1 1\nm,host=b f=2 2")
+        dice, statuses = random.Random(17), Counter[int]()
+        for number in range(600):
+            path, corpus = [*QUERIES.items()][number % len(QUERIES)]
+            pairs = dice.choice(corpus).split(b"&")
+            for _ in range(dice.choice((0, 0, 1, 2))):
+                pairs.pop(dice.randrange(len(pairs)))
+            query = bytearray(b"&".join(pairs))
+            for _ in range(dice.randrange(3)):
+                mutate(dice, query, corpus)
+            method = "DELETE" if path == "/series/points" else "GET"
+            request = ask.request(method, path, b"", {})
+            answer = await ask.interface.answer(
+                msgspec.structs.replace(request, query=bytes(query))
+            )
+            if isinstance(answer, Streaming):
+                assert [it async for it in answer.pieces]
+                statuses[200] += 1
+            else:
+                statuses[answer.status] += 1
+        assert statuses.keys() == {200, 400}
+        assert min(statuses.values()) > 100
+
+    with_interface(tmp_path, story)
+
+
 def test_a_body_that_cannot_be_unpacked_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -265,6 +332,7 @@ def test_a_body_that_cannot_be_unpacked_is_refused(
         whole = gzip.compress(b"m f=1 1\n" * 10)
         for body, coding in (
             (b"no", "gzip"), (whole[:-9], "gzip"), (whole, "br"),
+            (whole + b"no", "gzip"), (gzip.compress(b"") * 65, "gzip"),
             (gzip.compress(b"m f=1 1\n" * 100_000), "gzip"),
         ):  # fmt: skip
             status, _ = await ask("POST", "/write", body, content_encoding=coding)

@@ -96,6 +96,31 @@ def test_rows_are_made_for_many_points_at_once_and_until_then_these_are_read() -
     assert now(read(minutes)) < ROWS_POINTS
 
 
+def test_weeks_of_minutes_are_made_of_days() -> None:
+    """Requirement 181, a tenth of it: of 100,000 minutes fewer than 100 sums, and no points."""
+    member = declared(1)
+    weeks = 10
+    one(member, np.arange(weeks * 7 * 1440) * MINUTE + BEGIN)
+    now(member.seal())
+
+    async def read() -> None:
+        content = await (await member.reading()).content(1)
+        assert content is not None
+        starts = np.arange(weeks) * 7 * DAY + BEGIN
+        rows = await content.summed(Ranges(starts, starts + 7 * DAY))
+        assert rows.columns[0].tolist() == [7 * 1440] * weeks
+        # But for the days at the end, of which there are no rows yet.
+        assert content.work.row_count < 100 + 24 * 7
+        assert content.work.point_count <= 2 * ROWS_POINTS
+        whole = await (await member.reading()).content(1)
+        assert whole is not None
+        await whole.summed(Ranges(starts[:-1], starts[1:]))
+        assert whole.work.row_count < 100
+        assert whole.work.point_count == 0
+
+    now(read())
+
+
 def test_points_that_come_one_by_one_do_not_stay_small_blocks() -> None:
     member = declared(1)
     for place in range(3 * SMALL_MAX):

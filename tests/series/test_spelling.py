@@ -41,11 +41,17 @@ def test_a_series_is_read_as_it_was_written(name: str, given_labels: dict[str, s
 @pytest.mark.parametrize(
     "text",
     ["", "a{", "a{b}", "a{b=c", "a{b=c}d", 'a{b="c}', "{b=c}", "a{b=c,}", "a{b=c,b=d}", "a\nb",
-     'a{b="\\q"}', "x" * 513],
+     'a{b="\\q"}', "x" * 513, "a{b=" + " " * 60_000, "a{" + " " * 60_000 + "b=c",
+     "a{b" + " " * 60_000 + "c=d}", 'a{b="' + "\\\\" * 30_000, "a{b=" + "c" * 70_000 + "}"],
 )  # fmt: skip
 def test_what_is_no_series_is_refused(text: str) -> None:
     with pytest.raises(BadSeries):
         parse_series(text)
+
+
+def test_spaces_around_labels_are_none_of_theirs() -> None:
+    held = Info("a", labels([Tag("b", "c d"), Tag("e", ' "f" ')]))
+    assert parse_series('a{ b = c d ,\te= " \\"f\\" " }') == held
 
 
 @pytest.mark.parametrize(

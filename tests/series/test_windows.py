@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roost.series.errors import BadWindow
+from roost.series.tables import TIME_MIN, TIME_STOP
 from roost.series.windows import (
     STEP_DAYS,
     WINDOWS_MAX,
@@ -115,6 +116,17 @@ def test_a_fixed_width_counts_from_1970() -> None:
 def test_what_are_no_windows_is_refused(window: Window, start: int, stop: int) -> None:
     with pytest.raises(BadWindow):
         edges(window, start, stop)
+
+
+@pytest.mark.parametrize("unit", Unit)
+@pytest.mark.parametrize("count", [290, 400, 5000, 10**8, 999_999_999_999_999])
+@pytest.mark.parametrize("name", ["UTC", "Asia/Kathmandu"])
+def test_a_window_that_is_longer_than_all_time_is_one(unit: Unit, count: int, name: str) -> None:
+    """Its end, or its beginning, was of a year that no date has: nobody expected that error."""
+    for start, stop in ((-(10**9), 10**9), (10**18, 10**18 + 1), (-(1 << 62), 1 << 60)):
+        found = edges(Calendar(unit, count), start, stop, zone(name))
+        assert TIME_MIN <= found[0] <= start < stop <= found[-1] <= TIME_STOP
+        assert (found[:-1] < found[1:]).all()
 
 
 @pytest.mark.parametrize("name", ["Nowhere/City", "../etc/passwd", "", "\0"])

@@ -111,6 +111,25 @@ def merged(ours: Counter, theirs: Counter) -> Counter:
     return found
 
 
+def agreed(ours: Part, theirs: Part) -> Part:
+    """One of two states of one version, the same one everywhere.
+
+    An owner has one at most.  Where its directory was copied or rolled back there may be two, and
+    when it is away for good nobody can say which was first: the one that has counted more stays.
+    """
+    return max(ours, theirs, key=lambda it: (it.version, it.value, it.born))
+
+
+def agreed_tombstone(ours: Tombstone, theirs: Tombstone) -> Tombstone:
+    """Likewise: what either has seen; a purge may have taken some from one of them already."""
+    seen = dict(ours.seen)
+    for owner, it in theirs.seen.items():
+        held = seen.get(owner)
+        if held is None or (held.version, held.value) < (it.version, it.value):
+            seen[owner] = it
+    return Tombstone(ours.version, seen)
+
+
 def seen_of(counter: Counter, owner: int) -> Seen | None:
     """The most that any delete has seen of an owner's part."""
     found: Seen | None = None

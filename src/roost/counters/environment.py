@@ -21,7 +21,7 @@ reads what was there before.
 import os
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator, Mapping
-from errno import ENOSPC
+from errno import EDQUOT, ENOSPC
 from pathlib import Path
 from typing import Protocol
 
@@ -45,6 +45,8 @@ DIRECTORY = "counters.1"
 # Of the address space, not of the disk or of memory: the file grows as it is used.
 MAP_BYTES_MAX = 64 << 30
 _FAULTS = (lmdb.Error, MemoryError, SystemError, OSError)
+# What LMDB says when there is no room, on the disk or for this user.
+_FULL = (os.strerror(ENOSPC), os.strerror(EDQUOT))
 _SEEDS = {it: crc32c(it.encode()) for it in TREES}
 Writes = Mapping[str, Mapping[bytes, bytes | None]]
 
@@ -102,7 +104,7 @@ def open_sealed(tree: str, key: bytes, sealed: bytes) -> bytes:
 def fault_of(error: BaseException, whose: str = "LMDB") -> CounterStoreError:
     """Which of ours an error of LMDB's or of the device is."""
     text = f"{whose}: {type(error).__name__}: {error}"
-    if isinstance(error, lmdb.MapFullError) or os.strerror(ENOSPC) in str(error):
+    if isinstance(error, lmdb.MapFullError) or any(it in str(error) for it in _FULL):
         return CounterStoreFull(text)
     if isinstance(error, (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.InvalidError)):
         return CounterStoreCorrupt(text)

@@ -319,6 +319,8 @@ class Exchange:
             match message:
                 case Hello():
                     self._on_hello(partner, message)
+                case Changes() | Compare() if self.store.owners.is_doubted(epoch):
+                    self._say(partner, Differs(epoch))  # it sends all that it has
                 case Changes():
                     received = receiving.receive_changes(self.store, message)
                     self._say(partner, Heard(epoch, received.position))
@@ -338,10 +340,13 @@ class Exchange:
 
     def _on_hello(self, partner: int, hello: Hello) -> None:
         if not hello.is_relayed:
-            self.store.meet(hello.epoch, Opening(hello.opening, hello.nonce, hello.began))
+            opening = Opening(hello.opening, hello.nonce, hello.began, hello.nonces)
+            self.store.meet(hello.epoch, opening)
         self.joining.on_told(hello.epoch, hello.version)
         self._replacing.pop(hello.epoch, None)
-        self._say(partner, Heard(hello.epoch, self._heard(hello.epoch), hello.nonce))
+        is_doubted = self.store.owners.is_doubted(hello.epoch)
+        heard = 0 if is_doubted else self._heard(hello.epoch)
+        self._say(partner, Heard(hello.epoch, heard, hello.nonce))
 
     def _heard(self, epoch: bytes) -> int:
         number = self.store.owners.numbers.get(epoch, 0)
@@ -378,6 +383,8 @@ class Exchange:
         else:
             del self._replacing[page.epoch]
             # Of itself: what it says of others is not its own to say.
+            if self.store.owners.is_doubted(page.epoch):
+                receiving.believe(self.store, page.epoch, base)
             receiving.adopt(self.store, [Head(page.epoch, base)], is_level=True)
             self._say(partner, Heard(page.epoch, self._heard(page.epoch)))
 

@@ -168,7 +168,8 @@ class Joining:
         for epoch in sources:
             number = self._store.owners.numbers.get(epoch, 0)
             heard = self._store.durable_heard.get(number, 0)
-            if epoch in self._levels and heard >= self._levels[epoch]:
+            is_doubted = self._store.owners.is_doubted(epoch)
+            if epoch in self._levels and heard >= self._levels[epoch] and not is_doubted:
                 self._is_level.add(epoch)
         if self.phase is Phase.LEVELLING and self._is_level.issuperset(sources):
             self.phase = Phase.SILENT if self._is_silent else Phase.READY

@@ -26,12 +26,12 @@ from crc32c import crc32c
 from roost.counters.algebra import VERSION_MAX
 from roost.counters.errors import MalformedCounters
 from roost.counters.names import KEY_BYTES_MAX
+from roost.counters.owners import OWNERS_MAX
 from roost.counters.rows import BYTES_MAX, EPOCH_BYTES, KeyRow, PartRow, TombstoneRow
 from roost.errors import UNDECODABLE
 
 # A message has one row at least; no row is larger than what is added here.
 MESSAGE_BYTES_MAX = BYTES_MAX + (1 << 20)
-OWNERS_MAX = 1 << 12
 # Of a message of another version of Roost; ours have fewer (`rows.KEYS_MAX`).
 KEYS_TAKEN_MAX = 256
 # Of a digest: how many parts, and two sums.
@@ -44,7 +44,7 @@ AnyEpoch = Annotated[bytes, msgspec.Meta(max_length=EPOCH_BYTES)]
 # Of an owner, and its cluster (`facts.foreign_name`).
 FOREIGN_NAME_CHARACTERS_MAX = 160
 ForeignName = Annotated[str, msgspec.Meta(max_length=FOREIGN_NAME_CHARACTERS_MAX)]
-# How far an owner was at its openings: of the last of them (`store.OPENINGS_KEPT`).
+# Numbers of an owner's last openings (`store.OPENINGS_KEPT`).
 Began = Annotated[tuple[Number, ...], msgspec.Meta(max_length=1 << 8)]
 # A name's key, or empty; whatever it is, it can be looked for in a tree.
 Bound = Annotated[bytes, msgspec.Meta(max_length=KEY_BYTES_MAX)]
@@ -113,6 +113,8 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello"):
     nonce: Number
     # How far I was at my last openings, up to this one.
     began: Began = ()
+    # And the nonces of these; 0 = it is not known any more.
+    nonces: Began = ()
     # What I am called in other clusters.
     name: ForeignName = ""
     # Somebody else says so for me, who knows nothing of openings.

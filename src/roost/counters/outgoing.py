@@ -188,6 +188,7 @@ class Outgoing:
             opening=opening.number,
             nonce=opening.nonce,
             began=opening.began,
+            nonces=opening.nonces,
             name=self._name,
         )
 

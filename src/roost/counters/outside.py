@@ -20,7 +20,7 @@ from roost.counters.exchange import Exchange, Letter
 from roost.counters.facts import Facts, Link
 from roost.counters.joining import Phase
 from roost.counters.linking import foreign_name
-from roost.counters.messages import Message
+from roost.counters.messages import Differs, Heard, Message, PageTaken, Refused
 from roost.counters.outgoing import FAR_ANSWER_S
 from roost.tasks import Tasks
 
@@ -136,7 +136,7 @@ class Outside:
                 try:
                     async with asyncio.timeout(FAR_ANSWER_S):
                         data = await told.way.ask(letter.data)
-                    answer = messages.decode(data) if data else None
+                    answer = _answer_of(data)
                 except (LinkFailed, MalformedCounters) as error:
                     self._fail(partner, told, str(error))
                 except TimeoutError:
@@ -169,6 +169,21 @@ class Outside:
     def abandon(self) -> None:
         """End as a crash would."""
         self._tasks.cancel()
+
+
+def _answer_of(data: bytes) -> Message | None:
+    """What is said to what a link tells; None = nothing.
+
+    Raises:
+        MalformedCounters: it is something else: whoever is told has nothing to tell by this way.
+
+    """
+    if not data:
+        return None
+    message = messages.decode(data)
+    if not isinstance(message, Heard | PageTaken | Differs | Refused):
+        raise MalformedCounters("what is no answer to a link")
+    return message
 
 
 class NoWay:

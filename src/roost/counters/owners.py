@@ -6,6 +6,9 @@ the store's.  A row of the tree `owners` is u32 number -> MessagePack `Owner`.
 A fold is an owner as well.  It begins with those who become part of it (`into`), ends name by
 name, behind a `cursor`, and has ended when it has come to the last.
 
+Of an owner whose directory this one is a copy of there may be here what it has never counted: it
+is doubted until it has replaced all that is here of it.
+
 Full?  There are OWNERS_MAX, twice as many as a cluster lets count (`facts`); a partner that tells
 of more is not believed.
 """
@@ -32,6 +35,8 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False
     cursor: bytes = b""
     has_ended: bool = False
     is_forgotten: bool = False
+    # What is here of it may be of a copy of its directory that has counted by itself.
+    is_doubted: bool = False
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -125,6 +130,20 @@ class Owners:
         number = self.numbers[epoch]
         assert self._owners[number].has_ended, "everywhere is here as well"
         self._write(number, msgspec.structs.replace(self._owners[number], is_forgotten=True))
+
+    def doubt(self, number: int) -> None:
+        """Note that its registers here may be none of its own."""
+        self._write(number, msgspec.structs.replace(self._owners[number], is_doubted=True))
+
+    def believe(self, number: int) -> None:
+        """Note that they are, again."""
+        if self._owners[number].is_doubted:
+            self._write(number, msgspec.structs.replace(self._owners[number], is_doubted=False))
+
+    def is_doubted(self, epoch: bytes) -> bool:
+        """Whether it has to replace all that is here of it."""
+        number = self.numbers.get(epoch, 0)
+        return bool(number) and self._owners[number].is_doubted
 
     def folds_ended(self) -> frozenset[int]:
         """Folds that are in force for all names."""

@@ -11,14 +11,18 @@ otherwise: what comes twice, late or out of order changes nothing, whatever was 
              differs: its registers are these, and no others, as of the version in `heads`
     UNION    of an owner that is away for good: whoever knows more of it tells the others
 
+Where two members have two states of one version (the directory of their owner was copied, or rolled
+back, and has counted in both), SEED and UNION come to the same one everywhere (`algebra.agreed`);
+of the owner itself such a thing is not taken.
+
 After the last page of SEED or REPLACE what was heard is what the pages' sender had heard before the
 first of them: registers that changed in between have later versions, and come as changes.
 """
 
 from dataclasses import dataclass
 
-from roost.counters import names, rows
-from roost.counters.algebra import Part, Tombstone
+from roost.counters import algebra, names, rows
+from roost.counters.algebra import VERSION_MAX, Part, Tombstone
 from roost.counters.errors import MalformedCounters, OwnerForked
 from roost.counters.messages import Changes, Head, Page, Purpose
 from roost.counters.store import Store
@@ -68,21 +72,38 @@ def receive_changes(store: Store, changes: Changes) -> Received:
     return Received(changes.last, store.step, is_taken=True)
 
 
-def _merge_part(store: Store, key: bytes, owner: int, part: Part) -> None:
+def _merge_part(
+    store: Store, key: bytes, owner: int, part: Part, *, is_owners_word: bool = True
+) -> None:
+    """Take the newer of two states.
+
+    Raises:
+        OwnerForked: they are two of one version, and their owner says so itself.
+
+    """
     before = store.layers.parts(key)
     held = before.get(owner)
     if held is None or held.version < part.version:
         store.stage_part(key, owner, part, before)
     elif held.version == part.version and held != part and not store.owners.is_fold(owner):
-        epoch = store.owners.epochs[owner].hex()
-        raise OwnerForked(f"{epoch} has had two states of version {part.version}")
+        if is_owners_word:
+            epoch = store.owners.epochs[owner].hex()
+            raise OwnerForked(f"{epoch} has had two states of version {part.version}")
+        if (common := algebra.agreed(held, part)) != held:
+            store.stage_part(key, owner, common, before)
 
 
-def _merge_tombstone(store: Store, key: bytes, deleter: int, tombstone: Tombstone) -> None:
+def _merge_tombstone(
+    store: Store, key: bytes, deleter: int, tombstone: Tombstone, *, is_owners_word: bool = True
+) -> None:
     before = store.layers.tombstones(key)
     held = before.get(deleter)
     if held is None or held.version < tombstone.version:
         store.stage_tombstone(key, deleter, tombstone, before)
+    elif held.version == tombstone.version and not is_owners_word:
+        common = algebra.agreed_tombstone(held, tombstone)
+        if common != held:
+            store.stage_tombstone(key, deleter, common, before)
 
 
 def receive_page(store: Store, page: Page) -> None:
@@ -101,16 +122,17 @@ def receive_page(store: Store, page: Page) -> None:
     for key in [*(it.key for it in page.parts), *(it.key for it in page.tombstones)]:
         names.decode(key)
     numbers = [store.owners.number_of(it) for it in page.epochs]
-    if purpose is Purpose.REPLACE:
+    if is_owners_word := purpose is Purpose.REPLACE:
         _remove_others(store, page, numbers)
     for row, part in rows.parts_of(page.parts):
         owner = numbers[row.owner]
         if _is_wanted(store, row.key, owner, part.version, purpose):
-            _merge_part(store, row.key, owner, part)
+            _merge_part(store, row.key, owner, part, is_owners_word=is_owners_word)
     for it in page.tombstones:
         deleter = numbers[it.deleter]
         if _is_wanted(store, it.key, deleter, it.version, purpose):
-            _merge_tombstone(store, it.key, deleter, rows.tombstone_of(it, numbers))
+            tombstone = rows.tombstone_of(it, numbers)
+            _merge_tombstone(store, it.key, deleter, tombstone, is_owners_word=is_owners_word)
 
 
 def _is_wanted(store: Store, key: bytes, owner: int, version: int, purpose: Purpose) -> bool:
@@ -124,9 +146,13 @@ def _is_wanted(store: Store, key: bytes, owner: int, version: int, purpose: Purp
 
 
 def _remove_others(store: Store, page: Page, numbers: list[int]) -> None:
-    """Remove what an owner has not, or has otherwise, of the names of a page and up to its head."""
+    """Remove what an owner has not, or has otherwise, of the names of a page and up to its head.
+
+    Of one that is doubted beyond its head, too: it has never had that.
+    """
     owner = store.owners.number_of(page.epoch)
-    base = version_in(page.heads, page.epoch)
+    is_doubted = store.owners.is_doubted(page.epoch)
+    base = VERSION_MAX if is_doubted else version_in(page.heads, page.epoch)
     told = {row.key: it for row, it in rows.parts_of(page.parts) if numbers[row.owner] == owner}
     deleted = {it.key: it.version for it in page.tombstones if numbers[it.deleter] == owner}
     after = page.after
@@ -162,3 +188,11 @@ def adopt(store: Store, heads: list[Head], *, is_level: bool = False) -> None:
         heard.version = max(heard.version, it.version)
         if is_level:
             heard.level = max(heard.level, it.version)
+
+
+def believe(store: Store, epoch: bytes, version: int) -> None:
+    """All that is here of an owner that was doubted is its own now, up to that version."""
+    number = store.owners.number_of(epoch)
+    store.owners.believe(number)
+    heard = store.heard_of(number)
+    heard.version = heard.level = version

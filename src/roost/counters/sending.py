@@ -7,7 +7,7 @@ A link that relays tells of another owner, too, what is here of it; by the same 
 that owner's: so it does not matter by how many ways, and in which order, something comes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from roost.counters import rows
@@ -131,12 +131,28 @@ class Backlog:
 
 def backlog(store: Store, position: int, count_max: int = 10_000) -> Backlog:
     """What a partner lacks that has heard up to `position`: one for each register at most."""
-    count = 0
-    for _row in store.trees.scan("changed", (position + 1).to_bytes(8, "big"), None):
-        if count == count_max:
-            return Backlog(count, is_more=True)
-        count += 1
-    return Backlog(count, is_more=False)
+    return backlogs(store, [position], count_max)[position]
+
+
+def backlogs(store: Store, positions: Iterable[int], count_max: int) -> dict[int, Backlog]:
+    """The same of many partners, by how far they have heard; of all, as much is read as of one.
+
+    Who has heard less lacks what one lacks who has heard more, and what is between the two.
+    """
+    found: dict[int, Backlog] = {}
+    count, is_more = 0, False
+    stop: bytes | None = None
+    for position in sorted(set(positions), reverse=True):
+        first = (position + 1).to_bytes(8, "big")
+        if not is_more:
+            for _row in store.trees.scan("changed", first, stop):
+                if count == count_max:
+                    is_more = True
+                    break
+                count += 1
+        found[position] = Backlog(count, is_more)
+        stop = first
+    return found
 
 
 def heads_of(store: Store) -> list[Head]:

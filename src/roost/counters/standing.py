@@ -27,8 +27,10 @@ class State(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False
     swept_at: int
     opening: int
     nonce: int
-    # Its own version when it was opened, of the last openings up to this one.
+    # Its own version when it was opened, of the last openings up to this one; and their nonces,
+    # where 0 = it was opened by a version that did not keep them.
     began: tuple[int, ...] = ()
+    nonces: tuple[int, ...] = ()
 
     def encode(self) -> bytes:
         """As it is kept."""
@@ -59,17 +61,24 @@ class Digest:
 class Opening:
     """Which opening of a directory a store is of.
 
-    `began` has its owner's version at the last openings, up to this one.
+    `began` has its owner's version at the last openings, up to this one, and `nonces` theirs.
     """
 
     number: int
     nonce: int
     began: tuple[int, ...] = ()
+    nonces: tuple[int, ...] = ()
 
     def began_behind(self, known: int) -> int | None:
         """The version at the first opening behind one that is known; None = that is not kept."""
         count = self.number - known
         return self.began[-count] if 0 < count <= len(self.began) else None
+
+    def is_behind(self, known: int, nonce: int) -> bool:
+        """Whether it may have come behind an opening that is known: False = that was another's."""
+        back = self.number - known
+        held = self.nonces[-back - 1] if 0 <= back < len(self.nonces) else 0
+        return held in (0, nonce)
 
 
 @dataclass(slots=True)
@@ -90,6 +99,10 @@ class Heard:
     opening: int = 0
     nonce: int = 0
     told: int = 0
+
+    def forget(self) -> None:
+        """Up to nowhere was anything heard; what is here is here, still."""
+        self.version = self.level = self.opening = self.nonce = self.told = 0
 
     def weigh(self, part: Part | None, sign: int) -> None:
         """Add a part, or take it away."""

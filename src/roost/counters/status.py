@@ -90,10 +90,9 @@ def lacking(counting: Counting) -> dict[int, Backlog]:
     store, exchange = counting.store, counting.exchange
     if store is None or exchange is None or counting.state is not State.OPEN:
         return {}
-    return {
-        partner: sending.backlog(store, link.position, BACKLOG_COUNT_MAX)
-        for partner, link in exchange.links.items()
-    }
+    positions = {partner: link.position for partner, link in exchange.links.items()}
+    found = sending.backlogs(store, positions.values(), BACKLOG_COUNT_MAX)
+    return {partner: found[position] for partner, position in positions.items()}
 
 
 def decided_links(counting: Counting) -> list[dict[str, Any]]:

@@ -75,7 +75,7 @@ class Store:
         self.trees = trees
         self.epoch = state.epoch
         self.own = state.own
-        self.opening = Opening(state.opening, state.nonce, state.began)
+        self.opening = Opening(state.opening, state.nonce, state.began, state.nonces)
         self.buried_at = state.buried_at
         self.swept_at = state.swept_at
         self.layers = Layers(trees)
@@ -119,24 +119,23 @@ class Store:
             raise CounterStoreForeign(f"counters of format {found!r}: this version has {FORMAT!r}")
         value = trees.get("meta", b"state")
         nonce = int.from_bytes(entropy(8), "big")
-        if value is None:
-            state = State(
-                epoch=bytes(EPOCH_BYTES), own=0, buried_at=0, swept_at=0, opening=0, nonce=0
-            )
-        else:
-            state = standing.read_state(value)
-        if value is None or is_restored:
+        held = None if value is None else standing.read_state(value)
+        if held is None or is_restored:
             state = State(
                 epoch=entropy(EPOCH_BYTES), own=0, buried_at=0, swept_at=0, opening=0, nonce=0
             )
+        else:
+            state = held
         state = msgspec.structs.replace(state, opening=state.opening + 1, nonce=nonce)
         opened = cls(trees, state, limits or Limits())
         opened.own = opened.owners.number_of(state.epoch)
         began = (*state.began, opened.heard_of(opened.own).version)[-OPENINGS_KEPT:]
-        opened.opening = Opening(state.opening, state.nonce, began)
+        nonces = (*state.nonces, nonce)[-OPENINGS_KEPT:]
+        opened.opening = Opening(state.opening, state.nonce, began, nonces)
         opened.layers.assembling.rows["meta"][b"format"] = FORMAT
-        if is_restored:
+        if is_restored and held is not None:
             opened._forget_own_changes()
+            opened._doubt(held.own)
             opened.passing.end()
         opened.perform()
         return opened
@@ -145,6 +144,11 @@ class Store:
         """What another epoch has changed is no change of this one's."""
         for key, _value in self.trees.scan("changed", b"", None):
             self.layers.assembling.rows["changed"][key] = None
+
+    def _doubt(self, owner: int) -> None:
+        """What is here of who it was may be of a history that its partners do not share."""
+        self.owners.doubt(owner)
+        self.heard_of(owner).forget()
 
     @property
     def version(self) -> int:
@@ -241,6 +245,7 @@ class Store:
             opening=self.opening.number,
             nonce=self.opening.nonce,
             began=self.opening.began,
+            nonces=self.opening.nonces,
         )
         layer.rows["meta"][b"state"] = state.encode()
         layer.rows["owners"].update(self.owners.take_changed())
@@ -324,6 +329,11 @@ class Store:
             raise OwnerForked(
                 f"{epoch.hex()} was opened {opening.number} times there, and {held.opening} times"
                 " where it was met before: one of the two directories is a copy, or an old state"
+            )
+        if held.opening and not opening.is_behind(held.opening, held.nonce):
+            raise OwnerForked(
+                f"opening {held.opening} of {epoch.hex()} was another one there than was met"
+                " before: that directory was an old state, or is a copy"
             )
         began = opening.began_behind(held.opening) if held.opening else None
         if began is not None and began < held.told:

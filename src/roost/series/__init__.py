@@ -4,6 +4,7 @@ from roost.series.content import Content, Work
 from roost.series.effects import Deletion, Thinning
 from roost.series.engine import Engine
 from roost.series.errors import (
+    BAD_NOTE,
     BAD_POLICY,
     BAD_RECORD,
     BAD_SERIES,
@@ -38,6 +39,7 @@ from roost.series.tables import TIME_MIN, TIME_STOP, Ranges, Table
 from roost.series.windows import Calendar, Fixed, Unit, Window, edges, zone
 
 __all__ = [
+    "BAD_NOTE",
     "BAD_POLICY",
     "BAD_RECORD",
     "BAD_SERIES",

@@ -16,12 +16,12 @@ whose metadata have `flush` is followed by that flush, as in the other forms (`f
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import UTC, tzinfo
-from typing import Any
+from typing import Any, NamedTuple
 
 from roost.arrow import STREAM, BadArrow, Batch, Batches, pa
 from roost.series.errors import BadPoints
 from roost.series.extra import Floats, Ints, np
-from roost.series.frames import NAMES_MAX, Event, Flush
+from roost.series.frames import NAMES_MAX, PAUSE, STEP_NAMES, Event, Flush
 from roost.series.intake import Points
 from roost.series.names import Info
 from roost.series.queries import Part
@@ -32,8 +32,18 @@ __all__ = ["STREAM", "ArrowFrames", "as_arrow"]
 
 # Rows that become points in one step: a millisecond or two.
 STEP_ROWS = 1 << 15
+# Columns that do, of however few rows; each takes some 20 µs.
+STEP_COLUMNS = 100
 NAME_COLUMNS = ("series", "name")
 FLUSH = b"flush"
+
+
+class _Column(NamedTuple):
+    """One series of a frame."""
+
+    info: Info
+    times: Ints
+    values: Floats
 
 
 class ArrowFrames:
@@ -65,16 +75,14 @@ class ArrowFrames:
         for begin in range(0, batch.rows.num_rows, STEP_ROWS):
             rows = batch.rows.slice(begin, STEP_ROWS)
             is_long = _name_column(rows.schema) is not None
-            points = self._long(rows) if is_long else self._wide(rows)
-            if len(points):
-                yield points
+            yield from self._long(rows) if is_long else self._wide(rows)
         asked = batch.said.get(FLUSH)
         if asked is not None:
             if not asked.isdigit() or len(asked) > 18:
                 raise BadPoints("flush is a whole number")
             yield Flush(int(asked))
 
-    def _long(self, rows: Any) -> Points:
+    def _long(self, rows: Any) -> Iterator[Event]:
         """A row is a point."""
         names = rows.column(_name_column(rows.schema))
         values, is_held = _values(rows.column("value"))
@@ -88,22 +96,29 @@ class ArrowFrames:
         texts = names.dictionary.take(pa.array(used)).to_pylist()
         if None in texts:
             raise BadPoints("a row without the name of its series")
-        return Points([self._info(it) for it in texts], places, times, values[is_held])
+        infos: list[Info] = []
+        for begin in range(0, len(texts), STEP_NAMES):
+            if begin:
+                yield PAUSE
+            infos += [self._info(it) for it in texts[begin : begin + STEP_NAMES]]
+        if len(times):
+            yield Points(infos, places, times, values[is_held])
 
-    def _wide(self, rows: Any) -> Points:
-        """Each column is a series."""
-        times, found = self._times(rows), []
-        names = [it for it in rows.schema.names if it != "time"]
-        for name in names:
+    def _wide(self, rows: Any) -> Iterator[Event]:
+        """Each column is a series; of many columns some at a time."""
+        times, count = self._times(rows), 0
+        found: list[_Column] = []
+        for place, name in enumerate(it for it in rows.schema.names if it != "time"):
+            if place and not place % STEP_COLUMNS:
+                yield PAUSE
             values, is_held = _values(rows.column(name))
-            found.append((times[is_held], values[is_held]))
-        places = np.repeat(np.arange(len(names)), [len(it[0]) for it in found])
-        return Points(
-            [self._info(it) for it in names],
-            places,
-            np.concatenate([it[0] for it in found] or [times[:0]]),
-            np.concatenate([it[1] for it in found] or [np.empty(0)]),
-        )
+            found.append(_Column(self._info(name), times[is_held], values[is_held]))
+            count += len(found[-1].times)
+            if count >= STEP_ROWS:
+                yield _points_of(found)
+                found, count = [], 0
+        if count:
+            yield _points_of(found)
 
     def _info(self, text: str) -> Info:
         found = self._known.get(text)
@@ -128,6 +143,16 @@ class ArrowFrames:
             raise BadPoints("times are from 1678 to 2261")
         found: Ints = times * width
         return found
+
+
+def _points_of(columns: list[_Column]) -> Points:
+    """Columns as points."""
+    return Points(
+        [it.info for it in columns],
+        np.repeat(np.arange(len(columns)), [len(it.times) for it in columns]),
+        np.concatenate([it.times for it in columns]),
+        np.concatenate([it.values for it in columns]),
+    )
 
 
 def _values(column: Any) -> tuple[Floats, Any]:

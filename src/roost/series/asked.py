@@ -8,7 +8,7 @@ asked again.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import parse_qs, unquote
 
 import msgspec
@@ -41,11 +41,47 @@ from roost.series.tables import TIME_MIN, TIME_STOP
 from roost.series.windows import zone
 
 PARAMETERS_MAX = 2000
+_DIGITS_MAX = 12
 RETRY: Fields = ((b"retry-after", b"1"),)
 
 
 class BadRequest(CallerFault):
     """A request that cannot be answered: a parameter or a body is none."""
+
+
+class TagsAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of `POST /series/tags`."""
+
+    name: str
+    add: list[str] = []
+    remove: list[str] = []
+
+
+class DedupAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of `PUT /series/dedup`: which of two points of one time counts."""
+
+    series: str
+    dedup: Literal["max", "last"]
+
+
+class NoteAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of `PUT /series/notes`: a note of a series or a tag; null removes it."""
+
+    note: str | None
+    series: str = ""
+    tag: str = ""
+
+
+class KeepAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of `PUT /series/retention`: a rule of a series or a tag; null removes it.
+
+    `sums` is how long sums are kept, `forever` or a duration; without it, as long as points.
+    """
+
+    keep: str | None
+    series: str = ""
+    tag: str = ""
+    sums: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +114,8 @@ class Parameters:
 
         """
         text = self.text(name, str(default))
-        if not text.isascii() or not text.isdigit() or not 1 <= int(text[:12]) <= most:
+        is_number = text.isascii() and text.isdigit() and len(text) <= _DIGITS_MAX
+        if not is_number or not 1 <= int(text) <= most:
             raise BadRequest(f"{name}={text!r}: a whole number from 1 to {most}")
         return int(text)
 

@@ -194,6 +194,12 @@ class Asking:
         """Deletions that are under way, and those that were."""
         return said(200, {"jobs": [described_job(it) for it in await self._engine.jobs()]})
 
+    async def notes(self) -> Answer:
+        """All that is noted of series and tags."""
+        rows = await self._engine.notes()
+        found = [dict([target_of(key), ("note", text)]) for key, text in rows]
+        return said(200, {"notes": found})
+
     async def rules(self) -> Answer:
         """All rules of retention."""
         found = []

@@ -27,17 +27,20 @@ from roost.series.generations import Records
 from roost.series.head import STAGED_TREE, Head
 from roost.series.jobs import Job, decode_job
 from roost.series.names import Info, Tag
+from roost.series.notes import NOTES_TREE, notes_of
 from roost.series.operations import (
     APPEND,
     BEGIN_JOB,
     CANCEL_JOB,
     DECLARE,
+    DEDUP,
     DELETE_MANY,
     DELETE_POINTS,
     DELETE_SERIES,
     DESCRIBE,
     FREEZE,
     KEEP,
+    NOTE,
     OPERATIONS,
     PUT_BLOCKS,
     STEP_JOB,
@@ -139,6 +142,15 @@ class Engine:
         """
         return await self._run(TAG, key, added, removed)
 
+    async def dedup(self, given: Info) -> Info:
+        """Have the higher or the later of two points of one time count; see `registry.dedup`.
+
+        Raises:
+            Refused: BAD_SERIES.
+
+        """
+        return await self._run(DEDUP, given)
+
     async def append(self, epoch: int, record: bytes) -> int:
         """Append points; they are durable on a majority when this returns.  The record's number.
 
@@ -221,6 +233,19 @@ class Engine:
     async def rules(self) -> list[tuple[bytes, Policy]]:
         """The rules of all that are kept for some time only, as this member knows them."""
         return await rules_of(self._db.local.tree(POLICIES_TREE))
+
+    async def note(self, target: bytes, text: str) -> None:
+        """Note something of `retention.of_series` or `of_tag`; see `notes.note`.
+
+        Raises:
+            Refused: BAD_NOTE.
+
+        """
+        await self._run(NOTE, target, text)
+
+    async def notes(self) -> list[tuple[bytes, str]]:
+        """All that is noted, as this member knows it."""
+        return await notes_of(self._db.local.tree(NOTES_TREE))
 
     async def describe(self, given: dict[bytes, Described]) -> None:
         """Keep what is said of metrics, by their names.

@@ -18,6 +18,8 @@ BAD_RECORD = "bad_record"
 BAD_SERIES = "bad_series"
 # A rule of how long points are kept is none.
 BAD_POLICY = "bad_policy"
+# A note of a series or a tag is none.
+BAD_NOTE = "bad_note"
 # There is no job of that number.
 NO_JOB = "no_job"
 # There is no series of that number or name.

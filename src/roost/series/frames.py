@@ -39,6 +39,8 @@ FRAME_BYTES_MAX = 2 << 20
 NAMES_MAX = 1 << 17
 # Lines that are read in one step, a millisecond or two.
 STEP_LINES = 1000
+# Names that are read in one, likewise.
+STEP_NAMES = 500
 NAMES_KIND, POINTS_KIND, FLUSH_KIND = 1, 2, 3
 HEAD = Struct("<BI")
 COUNT = Struct("<I")
@@ -53,7 +55,13 @@ class Flush:
     number: int
 
 
-Event = Points | Flush
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Nothing; so much was read that others may have a turn."""
+
+
+PAUSE = Pause()
+Event = Points | Flush | Pause
 
 
 class Frames(Protocol):
@@ -198,6 +206,9 @@ class ColumnFrames:
                 return
             body = bytes(self._rest[HEAD.size : HEAD.size + size])
             del self._rest[: HEAD.size + size]
+            if kind == NAMES_KIND:
+                yield from self._names(body)
+                continue
             found = self._frame(kind, body)
             if found is not None:
                 yield found
@@ -209,23 +220,23 @@ class ColumnFrames:
         return iter(())
 
     def _frame(self, kind: int, body: bytes) -> Event | None:
-        if kind == NAMES_KIND:
-            self._names(body)
-            return None
         if kind == POINTS_KIND:
             return self._points(body)
         if kind == FLUSH_KIND and len(body) == FLUSH.size:
             return Flush(FLUSH.unpack(body)[0])
         raise BadPoints(f"a frame of kind {kind} with {len(body)} bytes")
 
-    def _names(self, body: bytes) -> None:
+    def _names(self, body: bytes) -> Iterator[Event]:
         try:
             texts = _strings.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise BadPoints(f"names are a list of texts in JSON: {error}") from error
         if len(self._infos) + len(texts) > NAMES_MAX:
             raise BadPoints(f"more than {NAMES_MAX} series in one request")
-        self._infos += [parse_series(it) for it in texts]
+        for begin in range(0, len(texts), STEP_NAMES):
+            if begin:
+                yield PAUSE
+            self._infos += [parse_series(it) for it in texts[begin : begin + STEP_NAMES]]
 
     def _points(self, body: bytes) -> Points | None:
         if len(body) < COUNT.size:

@@ -30,6 +30,8 @@ WAITING_POINTS_MAX = 1 << 18
 # More than that are put into a record on a thread: 0.1 µs a point, and a turn has 2 ms.
 ASIDE_POINTS = 4096
 FULL_S, FULL_PAUSE_S = 20.0, 0.05
+# Names that are looked up in one turn, a millisecond or so.
+NAMES_A_TURN = 1000
 # Names whose numbers are kept: some 300 bytes each; then anew.
 KNOWN_MAX = 1 << 17
 # How often names are looked up again because a series was deleted meanwhile.
@@ -135,13 +137,23 @@ class Intake:
             self._room.notify_all()
 
     async def _sids(self, series: Sequence[Info]) -> Ints:
-        """The numbers of series, declared when they are not there."""
+        """The numbers of series, declared when they are not there; over as many turns."""
+        while True:
+            epoch, found = self._epoch, []
+            for begin in range(0, len(series), NAMES_A_TURN):
+                if begin:
+                    await asyncio.sleep(0)
+                found += await self._some_sids(series[begin : begin + NAMES_A_TURN])
+            if self._epoch == epoch:  # else those of the first turns may be of deleted series
+                return np.array(found, np.int64)
+
+    async def _some_sids(self, series: Sequence[Info]) -> list[int]:
         keys = [it.key for it in series]
         while True:
             missing = {key: info for key, info in zip(keys, series, strict=True)
                        if key not in self._known}  # fmt: skip
             if not missing:
-                return np.array([self._known[it] for it in keys], np.int64)
+                return [self._known[it] for it in keys]
             if len(self._known) + len(missing) > KNOWN_MAX:
                 self._known.clear()
             wanted = list(missing.items())

@@ -155,6 +155,12 @@ class Interface:
                 return await self._writing.keep(request)
             case ("POST", "/tags"):
                 return await self._writing.tags(request)
+            case ("GET" | "HEAD", "/notes"):
+                return await self._asking.notes()
+            case ("PUT", "/notes"):
+                return await self._writing.note(request)
+            case ("PUT", "/dedup"):
+                return await self._writing.dedup(request)
             case ("DELETE", "/points"):
                 return await self._writing.delete_points(asked)
             case ("DELETE", _) if path.startswith("/jobs/"):
@@ -164,7 +170,7 @@ class Interface:
         allowed = {
             "": ("GET",), "/query": ("GET",), "/last": ("GET",), "/retention": ("GET", "PUT"),
             "/tail": ("GET",), "/tags": ("POST",), "/points": ("DELETE",), "/stats": ("GET",),
-            "/jobs": ("GET",),
+            "/jobs": ("GET",), "/dedup": ("PUT",), "/notes": ("GET", "PUT"),
         }.get(path)  # fmt: skip
         return not_found() if allowed is None else not_allowed(*allowed)
 

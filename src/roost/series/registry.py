@@ -94,6 +94,24 @@ def tag(txn: Transaction, key: bytes, added: list[Tag], removed: list[Tag]) -> I
     return after
 
 
+def dedup(txn: Transaction, given: Info) -> Info:
+    """Of two points of one time have the higher or the later count, as `given` says; what it is.
+
+    The series is made when it is not there.  What is sealed already stays as it came out.
+
+    Raises:
+        Refused: BAD_SERIES, it is none.
+
+    """
+    (sid,) = declare(txn, [given]).sids
+    infos = txn.tree(INFO_TREE)
+    held = decode_info(infos[sid_key(sid)])
+    after = msgspec.structs.replace(held, keeps_highest=given.keeps_highest)
+    if after != held:
+        infos[sid_key(sid)] = msgspec.msgpack.encode(after)
+    return after
+
+
 def delete_points(txn: Transaction, sids: list[int], start: int, stop: int) -> int:
     """Delete a range of series; nobody sees it from now on.  The number of the record.
 

@@ -23,7 +23,10 @@ from roost.series.names import Info, Tag, check_name, labels
 from roost.series.tables import TIME_MIN, TIME_STOP
 from roost.series.windows import Calendar, Fixed, Unit, Window
 
-_LABEL = re.compile(r'\s*([^=,{}"\s]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^,{}"]*?)\s*(,|\})')
+# Each space can be of one part of it only: else a text of spaces takes for ever.
+_LABEL = re.compile(r'\s*([^=,{}"\s]+)\s*=(?:\s*("(?:[^"\\]|\\.)*")\s*|([^,{}"]*))(,|\})')
+# More than the longest series that may be, however it is written.
+SERIES_CHARACTERS_MAX = 1 << 16
 _PLAIN = re.compile(r"[^,{}\"\\\s=]+")
 _MOMENT = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)(?:[Tt ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?)?"
@@ -79,6 +82,8 @@ def parse_series(text: str) -> Info:
         BadSeries: it is none; the text says why.
 
     """
+    if len(text) > SERIES_CHARACTERS_MAX:
+        raise BadSeries(f"{text[:60]!r} and so on: {len(text)} characters are no series")
     name, brace, rest = text.partition("{")
     if not brace:
         return Info(check_name(text))
@@ -87,8 +92,8 @@ def parse_series(text: str) -> Info:
         match = _LABEL.match(rest, place)
         if match is None:
             raise BadSeries(f'{text!r}: write labels as name{{key=value,other="a b"}}')
-        key, value, end = match.groups()
-        found.append(Tag(key, _unquoted(text, value)))
+        key, quoted, plain, end = match.groups()
+        found.append(Tag(key, plain.strip() if quoted is None else _unquoted(text, quoted)))
         place = match.end()
     if place != len(rest):
         raise BadSeries(f"{text!r} goes on behind its labels")
@@ -96,8 +101,6 @@ def parse_series(text: str) -> Info:
 
 
 def _unquoted(text: str, value: str) -> str:
-    if not value.startswith('"'):
-        return value
     try:
         return msgspec.json.decode(value.encode(), type=str)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -164,8 +164,7 @@ def _calendar(window: Calendar, start: int, stop: int, tz: tzinfo) -> _Steps:
     places = _places(window, start, stop, tz)
     for begin in range(places.start, places.stop, STEP_DAYS):
         some = places[begin - places.start :][:STEP_DAYS]
-        days = [_midnight(_first_day(window, it), tz) for it in some]
-        parts.append(np.array(days, np.int64))
+        parts.append(np.array([_beginning(window, it, tz) for it in some], np.int64))
         yield
     # A day that a zone left out, when it changed sides of the date line, has no width.
     found: Ints = np.concatenate(parts)
@@ -176,11 +175,20 @@ def _calendar(window: Calendar, start: int, stop: int, tz: tzinfo) -> _Steps:
 def _places(window: Calendar, start: int, stop: int, tz: tzinfo) -> range:
     """Windows from the one that `start` is in to the first that begins at `stop` or behind."""
     first, last = (_place(window, _local(it, tz)) for it in (start, stop))
-    while _midnight(_first_day(window, first), tz) > start:
+    while _beginning(window, first, tz) > start:
         first -= 1
-    while _midnight(_first_day(window, last), tz) < stop:
+    while _beginning(window, last, tz) < stop:
         last += 1
     return range(first, last + 1)
+
+
+def _beginning(window: Calendar, place: int, tz: tzinfo) -> int:
+    """When a window begins; one that began before all times, or would behind them, at their end."""
+    try:
+        found = _midnight(_first_day(window, place), tz)
+    except (ValueError, OverflowError):  # of a year that no date has
+        found = TIME_MIN if place <= 0 else TIME_STOP
+    return max(TIME_MIN, min(found, TIME_STOP))
 
 
 def _local(time: int, tz: tzinfo) -> date:

@@ -10,16 +10,33 @@ import msgspec
 
 from roost.errors import RoostError
 from roost.exchange import Answer, BodyCut, Request, Streaming
-from roost.series.asked import BadRequest, Parameters, described, said
+from roost.series.asked import (
+    BadRequest,
+    DedupAsked,
+    KeepAsked,
+    NoteAsked,
+    Parameters,
+    TagsAsked,
+    described,
+    said,
+)
 from roost.series.deleting import SERIES_MAX as JOB_SERIES_MAX
 from roost.series.deleting import counted
 from roost.series.engine import Engine
 from roost.series.extra import np
-from roost.series.frames import COLUMNS_TYPE, BadLine, ColumnFrames, Flush, Frames, TextFrames
+from roost.series.frames import (
+    COLUMNS_TYPE,
+    BadLine,
+    ColumnFrames,
+    Flush,
+    Frames,
+    Pause,
+    TextFrames,
+)
 from roost.series.intake import Intake, Points
 from roost.series.jobs import Job
 from roost.series.line_protocol import Lines, Parser
-from roost.series.names import Info, Tag, tag
+from roost.series.names import Info, tag
 from roost.series.queries import PAGE_SERIES
 from roost.series.retention import Policy, of_series, of_tag
 from roost.series.selecting import select
@@ -30,31 +47,13 @@ logger = logging.getLogger(__name__)
 B = TypeVar("B")
 # What a body may be when it is unpacked; larger ones are unpacked on a thread.
 BODY_BYTES_MAX, ASIDE_BYTES = 32 << 20, 64 << 10
+# Of one body; each is copied behind the one before.
+GZIP_MEMBERS_MAX = 64
 NDJSON = ((b"content-type", b"application/x-ndjson"),)
 FOR_EVER = "forever"
 ARROW_TYPE = b"application/vnd.apache.arrow.stream"
 # From so many series points are deleted at once, all or none; from more by a job.
 AT_ONCE_SERIES = 500
-
-
-class TagsAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The body of `POST /series/tags`."""
-
-    name: str
-    add: list[str] = []
-    remove: list[str] = []
-
-
-class KeepAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The body of `PUT /series/retention`: a rule of a series or a tag; null removes it.
-
-    `sums` is how long sums are kept, `forever` or a duration; without it, as long as points.
-    """
-
-    keep: str | None
-    series: str = ""
-    tag: str = ""
-    sums: str = ""
 
 
 class Writing:
@@ -137,6 +136,9 @@ class Writing:
         try:
             async for data in _with_end(body):
                 for event in frames.end() if data is None else frames.feed(data):
+                    if isinstance(event, Pause):
+                        await asyncio.sleep(0)
+                        continue
                     if isinstance(event, Flush):
                         index = adding.result() if adding.done() else 0
                         if not is_early:
@@ -167,8 +169,21 @@ class Writing:
         """
         asked = _decoded(request.body, TagsAsked)
         key = parse_series(asked.name).key
-        info = await self._engine.tag(key, _tags(asked.add), _tags(asked.remove))
+        added, removed = ([tag(it) for it in texts] for texts in (asked.add, asked.remove))
+        info = await self._engine.tag(key, added, removed)
         return said(200, described_series(info))
+
+    async def dedup(self, request: Request) -> Answer:
+        """Say which of two points of one time counts, of a series that may not be there yet.
+
+        Raises:
+            RoostError: it was not done.
+
+        """
+        asked = _decoded(request.body, DedupAsked)
+        info = parse_series(asked.series)
+        wanted = msgspec.structs.replace(info, keeps_highest=asked.dedup == "max")
+        return said(200, described_series(await self._engine.dedup(wanted)))
 
     async def delete_points(self, asked: Parameters) -> Answer:
         """Delete ranges of series; with `dry_run` only say how many points would go.
@@ -231,6 +246,17 @@ class Writing:
         await self._engine.delete_series(info.key)
         return said(200, {"deleted": series_text(info.name, info.labels)})
 
+    async def note(self, request: Request) -> Answer:
+        """Note something of a series or a tag, or remove what was noted.
+
+        Raises:
+            RoostError: it was not done.
+
+        """
+        asked = _decoded(request.body, NoteAsked)
+        await self._engine.note(_target(asked), asked.note or "")
+        return said(200, msgspec.to_builtins(asked))
+
     async def keep(self, request: Request) -> Answer:
         """Set a rule of how long points are kept, or remove it.
 
@@ -239,16 +265,19 @@ class Writing:
 
         """
         asked = _decoded(request.body, KeepAsked)
-        if bool(asked.series) == bool(asked.tag):
-            raise BadRequest("a rule is of a series or of a tag")
-        target = (
-            of_series(parse_series(asked.series).key) if asked.series else of_tag(tag(asked.tag))
-        )
+        target = _target(asked)
         if asked.keep is None and asked.sums:
             raise BadRequest("sums are kept for longer than points: say keep, too")
         policy = None if asked.keep is None else _policy(asked.keep, asked.sums)
         await self._engine.keep(target, policy)
         return said(200, msgspec.to_builtins(asked))
+
+
+def _target(asked: KeepAsked | NoteAsked) -> bytes:
+    """What a rule or a note is of."""
+    if bool(asked.series) == bool(asked.tag):
+        raise BadRequest("say series or tag, one of the two")
+    return of_series(parse_series(asked.series).key) if asked.series else of_tag(tag(asked.tag))
 
 
 def _arrow_frames() -> Callable[[Precision], Frames]:
@@ -270,11 +299,12 @@ def _policy(keep: str, sums: str) -> Policy:
 
 def described_series(info: Info) -> dict[str, object]:
     """A series, as answers name it."""
-    return {
+    found: dict[str, object] = {
         "name": series_text(info.name, info.labels),
         "labels": {it.key: it.value for it in info.labels},
         "tags": {it.key: it.value for it in info.tags},
     }
+    return {**found, "dedup": "max"} if info.keeps_highest else found
 
 
 def described_job(job: Job) -> dict[str, object]:
@@ -339,10 +369,6 @@ def _line(value: object) -> bytes:
     return msgspec.json.encode(value) + b"\n"
 
 
-def _tags(texts: list[str]) -> list[Tag]:
-    return [tag(it) for it in texts]
-
-
 def _decoded(body: bytes, kind: type[B]) -> B:
     try:
         return msgspec.json.decode(body, type=kind)
@@ -351,13 +377,22 @@ def _decoded(body: bytes, kind: type[B]) -> B:
 
 
 def _gunzipped(body: bytes) -> bytes:
-    unpacking = zlib.decompressobj(wbits=31)
-    try:
-        found = unpacking.decompress(body, BODY_BYTES_MAX + 1)
-    except zlib.error as error:
-        raise BadRequest(f"the body is not gzip: {error}") from error
-    if len(found) > BODY_BYTES_MAX or unpacking.unconsumed_tail:
-        raise BadRequest(f"the body is longer than {BODY_BYTES_MAX} bytes")
-    if not unpacking.eof:
-        raise BadRequest("the body ends within its gzip")
-    return found
+    """What is packed in a body: one member of gzip, or several, one behind the other (RFC 1952)."""
+    found: list[bytes] = []
+    left = BODY_BYTES_MAX
+    for _it in range(GZIP_MEMBERS_MAX):
+        unpacking = zlib.decompressobj(wbits=31)
+        try:
+            piece = unpacking.decompress(body, left + 1)
+        except zlib.error as error:
+            raise BadRequest(f"the body is not gzip: {error}") from error
+        left -= len(piece)
+        if left < 0 or unpacking.unconsumed_tail:
+            raise BadRequest(f"the body is longer than {BODY_BYTES_MAX} bytes")
+        if not unpacking.eof:
+            raise BadRequest("the body ends within its gzip")
+        found.append(piece)
+        body = unpacking.unused_data
+        if not body:
+            return b"".join(found)
+    raise BadRequest(f"more than {GZIP_MEMBERS_MAX} members of gzip in one body")

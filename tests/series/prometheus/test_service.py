@@ -20,8 +20,10 @@ from roost.exchange import Answer
 from roost.proto import prometheus_pb2 as pb
 from roost.series import interface
 from roost.series.errors import SeriesUnavailable
-from roost.series.prometheus import api, loading, matching, remote_read
+from roost.series.prometheus import api, loading, matching, remote_read, remote_write
+from roost.series.prometheus.remote_write import RemoteWrite, Written
 from tests.series.test_interface import Asked, with_interface
+from tests.steps import slices_of
 
 pytestmark = pytest.mark.slow
 BEGIN = 1_700_000_000
@@ -262,6 +264,21 @@ def test_what_may_be_taken_later_is_503_and_never_429(
         assert (status, kind, text) == (write, read, str(error))
 
     with_interface(tmp_path, story)
+
+
+def test_what_is_written_is_read_over_turns_however_few_series_it_is_of() -> None:
+    """Half a million samples of one series, and all that was said of metrics, were one step."""
+    samples = [pb.Sample(timestamp=it, value=1.0) for it in range(30_000)]
+    label = pb.Label(name=b"__name__", value=b"up").SerializeToString()
+    said = [pb.Described(metric_family_name=b"m%d" % it, type=1) for it in range(3000)]
+    data = pb.WriteRequest(
+        timeseries=[pb.Written(labels=[label], samples=samples)], metadata=said
+    ).SerializeToString()
+    found = Written()
+    counts, _ = slices_of(RemoteWrite(None, None).read(data, found))  # type: ignore[arg-type]  # nothing is asked of them
+    assert len(found.places) == 30_000
+    assert len(found.described) == 3000
+    assert max(counts) < 13 * remote_write.STEP_SAMPLES
 
 
 def test_faults_of_queries_have_prometheus_names(tmp_path: Path) -> None:

@@ -70,6 +70,25 @@ def tag(
 
 
 @click.command()
+@name_argument
+@click.argument("which", type=click.Choice(["max", "last"]))
+@client_options
+def dedup(name: str, which: str, endpoints: str, timeout_s: float, *, as_json: bool) -> None:
+    r"""Say which of two points of one time counts: the higher, or the one that was written later.
+
+    It is the later, unless that is said. A series that is not there is made.
+
+    \b
+    Example:
+        roost series dedup sensor1.heat max
+    """
+    with connected(endpoints, timeout_s) as connection:
+        connection.dedup(name, which)
+    if as_json:
+        say_json({"name": name, "dedup": which})
+
+
+@click.command()
 @click.argument("name", metavar="[NAME]", default="")
 @click.option("--tag", default="", help="Of all series that have this tag or label, key:value.")
 @start_option
@@ -213,3 +232,35 @@ def _sums(rule: dict[str, Any]) -> str:
     if "sums_s" not in rule:
         return ""
     return ", sums " + ("forever" if rule["sums_s"] is None else f"{rule['sums_s']:g} s")
+
+
+@click.command()
+@click.argument("text", required=False)
+@click.option("--series", "name", default="", help="Of this series.")
+@click.option("--tag", default="", help="Of all series that have this tag.")
+@click.option("--remove", is_flag=True, help="What was noted.")
+@client_options
+def note(
+    text: str | None, endpoints: str, timeout_s: float, *, as_json: bool, name: str, tag: str,
+    remove: bool,
+) -> None:  # fmt: skip
+    r"""Note something of a series or of a tag; without TEXT list what is noted.
+
+    \b
+    Example:
+        roost series note "reads 2 degrees too high since May" --series sensor1.heat
+        roost series note --remove --series sensor1.heat
+        roost series note
+    """
+    if remove and text is not None:
+        raise click.UsageError("say TEXT or --remove")
+    with connected(endpoints, timeout_s) as connection:
+        if remove or text is not None:
+            connection.note(None if remove else text, series=name, tag=tag)
+        notes = connection.notes()
+    for it in notes:
+        kind = "series" if "series" in it else "tag"
+        if as_json:
+            say_json(it)
+        else:
+            click.echo(f"{kind} {it[kind]}\t{it['note']}")

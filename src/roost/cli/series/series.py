@@ -13,6 +13,7 @@ def series() -> None:
 for command in (
     asking.list_series,
     keeping.tag,
+    keeping.dedup,
     keeping.add,
     asking.query,
     asking.plot,
@@ -20,6 +21,7 @@ for command in (
     keeping.delete,
     keeping.jobs,
     keeping.retain,
+    keeping.note,
     asking.stats,
     files.import_points,
     files.export,

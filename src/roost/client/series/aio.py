@@ -22,7 +22,7 @@ from roost.client.series.asking import Question
 from roost.client.series.errors import SeriesRefused
 from roost.client.series.framed import points_of
 from roost.client.series.members import Members, pause, refusal_of
-from roost.client.series.points import Buffer, flush_frame, names_frame
+from roost.client.series.points import Buffer, flush_frame, names_frames
 from roost.client.series.requests import Requests
 from roost.client.series.ways import Stream, Way
 
@@ -82,7 +82,7 @@ class Connection(Requests):
             ClientError: as `flush`, of what was sent before.
 
         """
-        if self.buffer.add(self.buffer.number(name), at, value) >= BATCH_POINTS:
+        if self.buffer.add(await self.number(name), at, value) >= BATCH_POINTS:
             await self.hand_over(self.buffer.take(), BATCH_POINTS)
 
     async def add_many(self, name: str, times: Any, values: Any) -> None:
@@ -93,9 +93,23 @@ class Connection(Requests):
             ClientError: as `flush`, of what was sent before.
 
         """
-        count = self.buffer.add_many(self.buffer.number(name), times, values)
+        count = self.buffer.add_many(await self.number(name), times, values)
         if count >= BATCH_POINTS:
             await self.hand_over(self.buffer.take(), count)
+
+    async def number(self, name: str) -> int:
+        """The number of a series in `buffer`; when all are given, those before are sent first.
+
+        Raises:
+            ClientError: as `flush`.
+
+        """
+        while (number := self.buffer.number(name)) < 0:
+            await self.flush()
+            if not len(self.buffer) and not self._pending:
+                self.abandon()  # what follows is another request, which has numbers of its own
+                self.buffer.forget_names()
+        return number
 
     async def add_frame(
         self, frame: Any, *, time: str = "time", series: str = "", prefix: str = ""
@@ -188,7 +202,8 @@ class Connection(Requests):
         while self._sent < len(self._pending):
             unsaid = self.buffer.names[self._named :]
             if unsaid:
-                await self._stream.send(names_frame(unsaid))
+                for frame in names_frames(unsaid):
+                    await self._stream.send(frame)
                 self._named += len(unsaid)
             await self._stream.send(self._pending[self._sent].data)
             self._sent += 1

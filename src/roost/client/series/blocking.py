@@ -57,7 +57,7 @@ class Connection:
         """One point of a series; see `aio.Connection.add`."""
         buffer = self._inner.buffer
         with self._lock:
-            count = buffer.add(buffer.number(name), at, value)
+            count = buffer.add(self._number(name), at, value)
         if count >= aio.BATCH_POINTS:
             self.hand_over()
 
@@ -65,9 +65,14 @@ class Connection:
         """Points of a series; see `aio.Connection.add_many`."""
         buffer = self._inner.buffer
         with self._lock:
-            count = buffer.add_many(buffer.number(name), times, values)
+            count = buffer.add_many(self._number(name), times, values)
         if count >= aio.BATCH_POINTS:
             self.hand_over()
+
+    def _number(self, name: str) -> int:
+        """The number of a series; within the lock."""
+        number = self._inner.buffer.number(name)
+        return self.call(self._inner.number(name)) if number < 0 else number
 
     def add_frame(
         self, frame: Any, *, time: str = "time", series: str = "", prefix: str = ""
@@ -140,6 +145,10 @@ class Connection:
         """Put tags on a series and take them away; what it has then."""
         return self.call(self._inner.tag(name, add=add, remove=remove))
 
+    def dedup(self, name: str, which: str) -> None:
+        """Say which of two points of one time counts, `max` or `last`; as `aio.Connection`."""
+        self.call(self._inner.dedup(name, which))
+
     def delete(
         self, name: str, start: Any, stop: Any, *, tag: str = "", dry_run: bool = False
     ) -> int:
@@ -165,6 +174,14 @@ class Connection:
     def delete_series(self, name: str) -> None:
         """Delete a series with all that it has."""
         self.call(self._inner.delete_series(name))
+
+    def note(self, text: str | None, *, series: str = "", tag: str = "") -> None:
+        """Note something of a series, or of all with a tag; see `aio.Connection.note`."""
+        self.call(self._inner.note(text, series=series, tag=tag))
+
+    def notes(self) -> list[dict[str, str]]:
+        """All notes; see `aio.Connection.notes`."""
+        return self.call(self._inner.notes())
 
     def retain(self, keep: str | None, *, series: str = "", tag: str = "", sums: str = "") -> None:
         """Keep points for so long, `30d`, and their sums longer; see `aio.Connection.retain`."""

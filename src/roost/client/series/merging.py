@@ -40,7 +40,8 @@ _NEEDED = {
     "increase": ("increase",),
     "rate": ("rate",),
 }
-_LABEL = re.compile(r'([^=,{}"]+)=("(?:[^"\\]|\\.)*"|[^,{}"]*)([,}])')
+# As a member reads labels (`roost.series.spelling`): spaces around them are none of theirs.
+_LABEL = re.compile(r'\s*([^=,{}"\s]+)\s*=(?:\s*("(?:[^"\\]|\\.)*")\s*|([^,{}"]*))([,}])')
 
 
 def canonical(series: str) -> str:
@@ -53,9 +54,9 @@ def canonical(series: str) -> str:
         return series
     found, place = [], 0
     while (match := _LABEL.match(rest, place)) is not None:
-        key, value, end = match.groups()
+        key, quoted, plain, end = match.groups()
         try:
-            text = msgspec.json.decode(value, type=str) if value.startswith('"') else value
+            text = plain.strip() if quoted is None else msgspec.json.decode(quoted, type=str)
         except msgspec.DecodeError:
             return series
         found.append((key, text))

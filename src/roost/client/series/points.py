@@ -9,7 +9,7 @@ Nothing here needs numpy; arrays of it, and whatever has `to_numpy`, are taken a
 
 import sys
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from struct import Struct
 from typing import Any
@@ -18,8 +18,10 @@ import msgspec
 
 from roost.client.series.errors import BadPoint
 
-# A frame has so many points at most, which is less than 2 MiB.
-FRAME_POINTS_MAX = 65_536
+# A frame has so many points at most, which is less than 2 MiB; and so many bytes of names.
+FRAME_POINTS_MAX, FRAME_NAMES_BYTES = 65_536, 1 << 20
+# Different series that one request may name.
+NAMES_MAX = 1 << 17
 # What a request of them says it is.
 COLUMNS = {"content-type": "application/vnd.roost.points"}
 _HEAD = Struct("<BI")
@@ -73,12 +75,20 @@ class Buffer:
         return len(self._times)
 
     def number(self, name: str) -> int:
-        """The number of a name."""
+        """The number of a name; below 0 when there is none left, before `forget_names`."""
         number = self._numbers.get(name)
         if number is None:
+            if len(self.names) >= NAMES_MAX:
+                return -1
             number = self._numbers[name] = len(self.names)
             self.names.append(name)
         return number
+
+    def forget_names(self) -> None:
+        """Number names anew; nothing that has numbers may wait any more."""
+        assert not len(self), "points with numbers are sent first"
+        self.names.clear()
+        self._numbers.clear()
 
     def add(self, number: int, time: Any, value: float) -> int:
         """One more; how many there are.
@@ -127,9 +137,22 @@ class Buffer:
         return frames
 
 
-def names_frame(names: Sequence[str]) -> bytes:
-    """Names that get the next numbers."""
-    body = msgspec.json.encode(list(names))
+def names_frames(names: Iterable[str]) -> Iterator[bytes]:
+    """Names that get the next numbers, in as many frames as they take."""
+    held: list[bytes] = []
+    size = 0
+    for it in map(msgspec.json.encode, names):
+        if held and size + len(it) > FRAME_NAMES_BYTES:
+            yield _names_frame(held)
+            held, size = [], 0
+        held.append(it)
+        size += len(it) + 1
+    if held:
+        yield _names_frame(held)
+
+
+def _names_frame(texts: list[bytes]) -> bytes:
+    body = b"[" + b",".join(texts) + b"]"
     return _HEAD.pack(1, len(body)) + body
 
 

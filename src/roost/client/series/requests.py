@@ -84,6 +84,18 @@ class Requests:
         asked = {"name": name, "add": [*add], "remove": [*remove]}
         return dict((await self.way.ask_json("POST", "/series/tags", asked))["tags"])
 
+    async def dedup(self, name: str, which: str) -> None:
+        """Say which of two points of one time counts: the higher, `max`, or the later, `last`.
+
+        It is the later, unless that is said.  A series that is not there is made, so it can be said
+        before there are points.
+
+        Raises:
+            ClientError: as `Way.ask`.
+
+        """
+        await self.way.ask_json("PUT", "/series/dedup", {"series": name, "dedup": which})
+
     async def delete(
         self, name: str, start: Any, stop: Any, *, tag: str = "", dry_run: bool = False
     ) -> int:
@@ -183,6 +195,25 @@ class Requests:
         target = {"series": series} if series else {"tag": tag}
         asked = {"keep": keep, **target, **({"sums": sums} if sums else {})}
         await self.way.ask_json("PUT", "/series/retention", asked)
+
+    async def note(self, text: str | None, *, series: str = "", tag: str = "") -> None:
+        """Note something of a series, or of all with a tag; None removes what was noted.
+
+        Raises:
+            ClientError: as `Way.ask`.
+
+        """
+        target = {"series": series} if series else {"tag": tag}
+        await self.way.ask_json("PUT", "/series/notes", {"note": text, **target})
+
+    async def notes(self) -> list[dict[str, str]]:
+        """All notes: `note`, and the `series` or the `tag` that it is of.
+
+        Raises:
+            ClientError: as `Way.ask`.
+
+        """
+        return list((await self.way.ask_json("GET", "/series/notes"))["notes"])
 
     async def rules(self) -> list[dict[str, Any]]:
         """What is kept for some time only.

@@ -121,6 +121,10 @@ class Sharded:
         """Put tags on a series and take them away; what it has then."""
         return self.home(name).tag(name, add=add, remove=remove)
 
+    def dedup(self, name: str, which: str) -> None:
+        """Say which of two points of one time counts, `max` or `last`; as `aio.Connection`."""
+        self.home(name).dedup(name, which)
+
     def delete(self, name: str, start: Any, stop: Any, *, dry_run: bool = False) -> int:
         """Delete a range of a series, or of all of a name; how many points that is."""
         return sum(self._all(lambda it: it.delete(name, start, stop, dry_run=dry_run)))

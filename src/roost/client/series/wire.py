@@ -15,6 +15,8 @@ import httptools
 from roost.client.endpoints import Endpoint
 
 CHUNK_BYTES = 64 << 10
+# The longest line of an answer: two thousand points of a tail are some 100 KiB, and a name.
+LINE_BYTES_MAX = 1 << 20
 # What a whole answer may have: 64 MiB, as everywhere in this client.
 ANSWER_BYTES_MAX = 64 << 20
 
@@ -145,7 +147,7 @@ class Exchange:
                 self._line += self._head.pieces.popleft()
             if b"\n" in self._line:
                 break
-            if len(self._line) > CHUNK_BYTES:
+            if len(self._line) > LINE_BYTES_MAX:
                 raise BadAnswer("a line of the answer does not end")
             if not await self._more():
                 found, self._line = self._line, b""

@@ -37,8 +37,10 @@ from roost.series.prometheus.plan import NAME
 from roost.series.tables import TIME_MIN, TIME_STOP
 
 FIRST_MS, LAST_MS = -(-TIME_MIN // MILLISECOND_NS), (TIME_STOP - 1) // MILLISECOND_NS
-# Series that are read in one turn; labels whose series are kept, some 700 bytes each, then anew.
-STEP_SERIES, KNOWN_MAX = 500, 1 << 16
+# Of one turn: a series, or what is said of a metric, takes as long as so many samples.
+STEP_SAMPLES, SERIES_SAMPLES = 4000, 8
+# Labels whose series are kept, some 700 bytes each; then anew.
+KNOWN_MAX = 1 << 16
 FAULTS_TOLD_MAX = 5
 
 
@@ -101,7 +103,7 @@ class RemoteWrite:
         return _told(found)
 
     def read(self, data: bytes, found: Written) -> Iterator[None]:
-        """Read a request, some series with each step.
+        """Read a request, some of it with each step.
 
         Raises:
             BadQuery: it is none.
@@ -112,12 +114,25 @@ class RemoteWrite:
         except DecodeError as error:
             raise BadQuery(f"the body is no WriteRequest: {error}") from error
         known: dict[tuple[bytes, ...], int] = {}
-        for number, it in enumerate(request.timeseries):
-            if not number % STEP_SERIES:
+        left = 0  # what was decoded was a step
+        for it in request.timeseries:
+            place = self._place(it, known, found)
+            left -= SERIES_SAMPLES
+            for begin in range(0, 0 if place is None else len(it.samples), STEP_SAMPLES):
+                samples = it.samples[begin : begin + STEP_SAMPLES]
+                left -= len(samples)
+                if left < 0:
+                    yield
+                    left = STEP_SAMPLES
+                _take(samples, place or 0, found)
+            if left < 0:
                 yield
-            self._read_series(it, known, found)
-
+                left = STEP_SAMPLES
         for said in request.metadata:
+            left -= SERIES_SAMPLES
+            if left < 0:
+                yield
+                left = STEP_SAMPLES
             self._read_description(said, found)
 
     def _read_description(self, it: pb.Described, found: Written) -> None:
@@ -142,33 +157,26 @@ class RemoteWrite:
             self._described.clear()
         self._described.update(given)
 
-    def _read_series(
+    def _place(
         self, it: pb.Written, known: dict[tuple[bytes, ...], int], found: Written
-    ) -> None:
+    ) -> int | None:
+        """Where the series of some samples is; None = they have none, or there are none."""
         if it.histograms:
             found.refuse(len(it.histograms), "native histograms are not kept: write buckets")
         found.exemplar_count += len(it.exemplars)
-        samples = it.samples
-        if not samples:
-            return
+        if not it.samples:
+            return None
         key = tuple(it.labels)
         place = known.get(key)
         if place is None:
             try:
                 info = self._info(key)
             except BadSeries as error:
-                found.refuse(len(samples), str(error))
-                return
+                found.refuse(len(it.samples), str(error))
+                return None
             place = known[key] = len(found.series)
             found.series.append(info)
-        for sample in samples:
-            time_ms = sample.timestamp
-            if not FIRST_MS <= time_ms <= LAST_MS:
-                found.refuse(1, f"{time_ms} ms is a time out of range: 1678 to 2261")
-                continue
-            found.places.append(place)
-            found.times_ms.append(time_ms)
-            found.values.append(sample.value)
+        return place
 
     def _info(self, given: tuple[bytes, ...]) -> Info:
         info = self._known.get(given)
@@ -177,6 +185,18 @@ class RemoteWrite:
                 self._known.clear()
             info = self._known[given] = info_of(given)
         return info
+
+
+def _take(samples: Sequence[pb.Sample], place: int, found: Written) -> None:
+    """Samples of one series."""
+    for it in samples:
+        time_ms = it.timestamp
+        if not FIRST_MS <= time_ms <= LAST_MS:
+            found.refuse(1, f"{time_ms} ms is a time out of range: 1678 to 2261")
+            continue
+        found.places.append(place)
+        found.times_ms.append(time_ms)
+        found.values.append(it.value)
 
 
 def info_of(given: Sequence[bytes]) -> Info:

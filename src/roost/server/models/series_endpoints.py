@@ -4,6 +4,8 @@ They stand here and not with `roost.series`, which loads numpy: `/openapi.json` 
 that nobody asks for series.  The tests hold both to each other.
 """
 
+from typing import Literal
+
 import msgspec
 
 from roost.endpoint import (
@@ -44,6 +46,21 @@ class Tagging(msgspec.Struct, frozen=True):
     name: str
     add: list[str] = []
     remove: list[str] = []
+
+
+class Deduplicating(msgspec.Struct, frozen=True):
+    """`max`: the higher of two points of one time counts; `last`: the one written later."""
+
+    series: str
+    dedup: Literal["max", "last"]
+
+
+class Noting(msgspec.Struct, frozen=True):
+    """What is noted of a series or a tag; null = nothing any more."""
+
+    note: str | None
+    series: str = ""
+    tag: str = ""
 
 
 class Keeping(msgspec.Struct, frozen=True):
@@ -130,6 +147,11 @@ _CHANGES = (
         body=Tagging,
     ),
     _series(
+        *("PUT", "/series/dedup", "Say which of two points of one time counts, for a series."),
+        takes=(JSON_KIND,),
+        body=Deduplicating,
+    ),
+    _series(
         *("DELETE", "/series/points", "Delete a range of series; of more than 500 by a job."),
         *(_NAME, _TAG, _UNIT, _ZONE),
         *(msgspec.structs.replace(it, is_needed=True) for it in (_START, _END)),
@@ -142,6 +164,12 @@ _CHANGES = (
         *("DELETE", "/series/{series}", "Delete a series with all that it has."),
         in_path("series", "Its name and labels, escaped."),
         is_deep=True,
+    ),
+    _series("GET", "/series/notes", "What people have noted of series and tags."),
+    _series(
+        *("PUT", "/series/notes", "Note something of a series or a tag, or remove it."),
+        takes=(JSON_KIND,),
+        body=Noting,
     ),
     _series("GET", "/series/retention", "For how long points are kept."),
     _series(
