@@ -28,10 +28,11 @@ from roost.series.queries import (
 )
 from roost.series.records import batch, encode_batch
 from roost.series.registry import declare, delete_points, thin
-from roost.series.staging import append
+from roost.series.slicing import SERIES_ROWS, Slicing
+from roost.series.staging import append, freeze
 from roost.series.trees import Trees
 from roost.series.windows import Calendar, Fixed, Unit, Window, edges
-from tests.series.memory_trees import Member
+from tests.series.memory_trees import Member, here
 
 SECOND, HOUR = 10**9, 3600 * 10**9
 BEGIN = 1_711_800_000 * SECOND  # the night of 2024-03-30, in which clocks go forward in Europe
@@ -71,12 +72,12 @@ def filled(tables: Sequence[Points], *, sealed: float, labels: Sequence[str] = "
     rows = [(sid, time, value) for sid, table in zip(told.sids, tables, strict=True)
             for time, value in table.items()]  # fmt: skip
     cut = int(len(rows) * sealed)
-    for part in (rows[:cut], rows[cut:]):
+    for part, is_sealed in ((rows[:cut], True), (rows[cut:], False)):
         if part:
             sids, times, values = zip(*part, strict=True)
             record = batch(np.array(sids), np.array(times), np.array(values, np.float64))
             member.run(append, told.epoch, encode_batch(record))
-        if part is not rows[cut:]:
+        if is_sealed:
             asyncio.run(member.seal())
     return member
 
@@ -350,3 +351,29 @@ def test_the_last_point_is_the_last(points: Points, sealed: float) -> None:
     times, values = asyncio.run(last())
     assert times == sorted(points)[-1:]
     assert np.array_equal(values, [points[it] for it in times], equal_nan=True)
+
+
+@pytest.mark.parametrize("sids", [[], [3], [3, 4, 5, 9], [1, 3, 5000], [4, 4000, 4001]])
+def test_many_are_read_as_one_by_one(sids: list[int]) -> None:
+    member = filled([{BEGIN: float(it)} for it in range(6)], sealed=0.5)
+    trees = member.trees
+
+    async def both() -> tuple[object, object]:
+        single = [(await trees.read_info(it), await trees.read_state(it)) for it in sids]
+        return single, await trees.read_many(sids)
+
+    single, many = asyncio.run(both())
+    assert many == single
+
+
+def test_a_series_counts_where_turns_are_counted() -> None:
+    member = filled([{BEGIN: float(it)} for it in range(40)], sealed=0)
+    member.run(freeze)
+    spent = 0
+
+    async def spend(rows: int) -> None:
+        nonlocal spent
+        spent += rows
+
+    asyncio.run(Slicing(member.trees, member.records, here, spend).slice())
+    assert spent >= 40 * SERIES_ROWS

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from starlette.types import Message
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from starlette.types import Message, Receive, Scope, Send
 
 from roost.errors import NoLeader
 from roost.figures import Family, Sample
@@ -216,3 +218,34 @@ def test_a_name_that_was_bound_anew_does_not_reach_us(host: str, scheme: str, st
     assert answer.status == status
     if status == 421:
         assert b"--host-whitelist" in answer.body
+
+
+class Said:
+    """A page that says its name, whatever it is asked."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await PlainTextResponse(self._name)(scope, receive, send)
+
+
+def test_pages_with_a_path_of_their_own_are_found_as_by_looking_through_all() -> None:
+    pages = [
+        Route("/deep/{rest:path}", Said("deep")),
+        Route("/deep/known", Said("hidden")),
+        Route("/plain", Said("plain")),
+        Route("/plain", Said("second")),
+        Route("/health", Said("not theirs")),
+    ]
+    seen = {
+        path: ask(Source(), path, pages=pages, method=method).body
+        for path, method in (
+            ("/deep/known", "GET"), ("/plain", "PUT"), ("/plain?a=b", "GET"), ("/health", "GET"),
+        )
+    }  # fmt: skip
+    health = b'{"health":"true","reason":""}'
+    assert seen == {
+        "/deep/known": b"deep", "/plain": b"plain", "/plain?a=b": b"plain", "/health": health,
+    }  # fmt: skip
+    assert ask(Source(), "/plain/", pages=pages).status == 307, "as Starlette has it"

@@ -88,9 +88,11 @@ class Sealing:
             pending=before.pending + len(points),
         )
         for level in ROLLUPS:
-            places = points.times // level.width_ns * level.width_ns
-            late = np.unique(places[places < summed_to // level.width_ns * level.width_ns])
-            await self._sum_up(level, late, had_rows=late)
+            closed_to = summed_to // level.width_ns * level.width_ns
+            if first < closed_to:
+                places = points.times // level.width_ns * level.width_ns
+                late = np.unique(places[places < closed_to])
+                await self._sum_up(level, late, had_rows=late)
         if self.content.state.pending >= ROWS_POINTS:
             await self._sum_up_pending()
 

@@ -18,6 +18,7 @@ from roost.series.errors import SeriesDamaged
 from roost.series.generations import Records, Sorted, sort
 from roost.series.head import END, STATES_TREE, Mark, State, sid_key
 from roost.series.levels import DAY_NS, PARTITION_BITS
+from roost.series.names import Info
 from roost.series.sealing import STEP_POINTS, Sealing
 from roost.series.staging import Rewrite
 from roost.series.tables import Ranges
@@ -25,6 +26,8 @@ from roost.series.trees import Trees
 
 T = TypeVar("T")
 SLICE_POINTS, SLICE_BYTES, SLICE_SERIES = 1 << 14, 96 << 10, 256
+# What a series costs beside its points and blocks: as much as so many rows that are read.
+SERIES_ROWS = 24
 # A range that is deleted goes so many partitions at a time.
 STEP_PARTITIONS = 64
 # Runs something on a thread, while the loop goes on.
@@ -64,7 +67,7 @@ class Slicing:
                 return await self.slice()  # somebody else has sealed all of it meanwhile
             self._sorted = (head.frozen.number, await self._aside(lambda: sort(held)))
         drafts = self._trees.drafts(self._spend)
-        done = await _Cut(self._trees, drafts, self._sorted[1]).go_on(head.mark)
+        done = await _Cut(self._trees, drafts, self._sorted[1], self._spend).go_on(head.mark)
         edits = [it.edits() for it in drafts.values()]
         return Rewrite(head.frozen.number, head.mark, done, [it for it in edits if not it.is_empty])
 
@@ -72,34 +75,37 @@ class Slicing:
 class _Cut:
     """One slice on its way."""
 
-    def __init__(self, trees: Trees, drafts: dict[str, Draft], generation: Sorted) -> None:
+    def __init__(
+        self, trees: Trees, drafts: dict[str, Draft], generation: Sorted, spend: Spend
+    ) -> None:
         self._trees = trees
+        self._spend = spend
         self._drafts = drafts
         self._generation = generation
-        self._point_count = self._series_count = 0
+        self._point_count = 0
 
     @property
     def _is_enough(self) -> bool:
         return (
             self._point_count >= SLICE_POINTS
-            or self._series_count >= SLICE_SERIES
             or sum(it.edited_bytes for it in self._drafts.values()) >= SLICE_BYTES
         )
 
     async def go_on(self, mark: Mark) -> Mark:
         """Seal from a mark on; up to where it is."""
-        for sid in self._generation.all_sids(mark.sid):
+        sids = self._generation.all_sids(mark.sid)
+        known = await self._trees.read_many(sids[:SLICE_SERIES])
+        for sid, (info, state) in zip(sids, known, strict=False):
             if self._is_enough:
                 return Mark(sid)
-            reached = await self._series(sid, mark if sid == mark.sid else Mark(sid))
+            await self._spend(SERIES_ROWS)
+            reached = await self._series(info, state, mark if sid == mark.sid else Mark(sid))
             if reached.sid == sid:
                 return reached
-        return END
+        return END if len(sids) <= len(known) else Mark(sids[len(known)])
 
-    async def _series(self, sid: int, mark: Mark) -> Mark:
-        self._series_count += 1
-        info = await self._trees.read_info(sid)
-        state = await self._trees.read_state(sid)
+    async def _series(self, info: Info | None, state: State, mark: Mark) -> Mark:
+        sid = mark.sid
         keeps_highest = info is not None and info.keeps_highest
         effects = self._generation.effects(sid, keeps_highest=keeps_highest, horizon=state.horizon)
         sealing = Sealing(Content(self._drafts, sid, state))

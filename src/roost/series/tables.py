@@ -92,6 +92,8 @@ NO_RANGES = Ranges(np.empty(0, np.int64), np.empty(0, np.int64))
 
 def united(starts: Sequence[int], stops: Sequence[int]) -> Ranges:
     """Ranges that may lie in each other, or be empty, as those that do not."""
+    if not starts:
+        return NO_RANGES
     found: list[tuple[int, int]] = []
     for start, stop in sorted(zip(starts, stops, strict=True)):
         if start >= stop:

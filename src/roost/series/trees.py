@@ -1,5 +1,6 @@
 """The trees of time series, as somebody reads them: this member's as they are, or one state."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,6 +20,10 @@ from roost.series.levels import POINTS_TREE, ROWS_TREE
 from roost.series.names import INFO_TREE, NAMES_TREE, TAGS_TREE, Info, decode_info
 
 __all__ = ["Trees", "trees_of"]
+
+
+# Series that lie so far apart are asked for one by one.
+SPREAD_MAX = 4
 
 
 class Source(Protocol):
@@ -55,10 +60,31 @@ class Trees:
         """What sealing knows of a series."""
         return decode_state(await self.states.get(sid.to_bytes(4, "big")))
 
+    async def read_many(self, sids: Sequence[int]) -> list[tuple[Info | None, State]]:
+        """What some series are, and what sealing knows of them; `sids` go up."""
+        infos = await _rows_of(self.info, sids)
+        states = await _rows_of(self.states, sids)
+        return [
+            (None if info is None else decode_info(info), decode_state(state))
+            for info, state in zip(infos, states, strict=True)
+        ]
+
     def drafts(self, spend: Spend) -> dict[str, Draft]:
         """Those with blocks and states, to be changed or only read."""
         named = ((POINTS_TREE, self.points), (ROWS_TREE, self.rows), (STATES_TREE, self.states))
         return {name: Draft(name, tree, spend) for name, tree in named}
+
+
+async def _rows_of(tree: Bytes, sids: Sequence[int]) -> list[bytes | None]:
+    """The rows of series: in one go where they lie together, which costs a tenth."""
+    if not sids:
+        return []
+    keys = [it.to_bytes(4, "big") for it in sids]
+    if sids[-1] - sids[0] >= SPREAD_MAX * len(sids):
+        return [await tree.get(it) for it in keys]
+    pages = tree.pages(first=keys[0], stop=keys[-1] + b"\0")
+    held = {key: row async for page in pages for key, row in page}
+    return [held.get(it) for it in keys]
 
 
 def trees_of(source: Source) -> Trees:

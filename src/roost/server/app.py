@@ -201,14 +201,21 @@ async def _not_allowed(_request: Request, _error: Exception) -> Response:
 class _Front:
     """What stands before all pages: hosts, other origins, and those that have a path by name.
 
-    Calls as JSON are looked up here, because Starlette looks through its routes one after another.
+    Calls as JSON are looked up here, and so are pages of data models that have one path each,
+    because Starlette looks through its routes one after another: 40 µs for a point of a series.
     """
 
     def __init__(
-        self, pages: ASGIApp, calls: Mapping[str, ASGIApp], origins: Origins, hosts: Hosts
+        self,
+        pages: ASGIApp,
+        calls: Mapping[str, ASGIApp],
+        named: Mapping[str, ASGIApp],
+        origins: Origins,
+        hosts: Hosts,
     ) -> None:
         self._pages = pages
         self._calls = calls
+        self._named = named
         self._origins = origins
         self._hosts = hosts
 
@@ -240,16 +247,31 @@ class _Front:
         await self._find(scope)(scope, receive, send_more)
 
     def _find(self, scope: Scope) -> ASGIApp:
-        call = self._calls.get(scope["path"])
-        if call is None:
-            return self._pages
-        return call if scope["method"] == "POST" else _post_only
+        path = scope["path"]
+        call = self._calls.get(path)
+        if call is not None:
+            return call if scope["method"] == "POST" else _post_only
+        return self._named.get(path, self._pages)
 
 
 async def _post_only(scope: Scope, receive: Receive, send: Send) -> None:
     """A call is a POST, and nothing else."""
     answer = PlainTextResponse(_NOT_ALLOWED, status_code=405, headers={"allow": "POST"})
     await answer(scope, receive, send)
+
+
+def _named(routes: Sequence[BaseRoute]) -> dict[str, ASGIApp]:
+    """Applications that answer one path, whatever the method is, by that path.
+
+    Each of them is the first that matches it, as Starlette looks.
+    """
+    known = [it for it in routes if isinstance(it, Route)]
+    found: dict[str, ASGIApp] = {}
+    for route in known:
+        first = next(it for it in known if it.path_regex.match(route.path))
+        if route is first and route.methods is None and not route.param_convertors:
+            found[route.path] = route.app
+    return found
 
 
 def make_app(
@@ -280,7 +302,14 @@ def make_app(
     assert set(table) == set(ENDPOINTS), "each row is answered"
     if not has_metrics:
         del table[METRICS]
-    routes = [Route(it.path, page, methods=[it.method]) for it, page in table.items()]
+    own_routes = [Route(it.path, page, methods=[it.method]) for it, page in table.items()]
     handlers = {404: _not_found, 405: _not_allowed}
-    starlette = Starlette(routes=[*routes, *pages], exception_handlers=handlers)
-    return _Front(starlette, calls or {}, origins or Origins((ANY,)), hosts or Hosts((ANY,)))
+    routes: list[BaseRoute] = [*own_routes, *pages]
+    starlette = Starlette(routes=routes, exception_handlers=handlers)
+    return _Front(
+        starlette,
+        calls or {},
+        _named(routes),
+        origins or Origins((ANY,)),
+        hosts or Hosts((ANY,)),
+    )
