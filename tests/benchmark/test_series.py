@@ -5,7 +5,8 @@ import asyncio
 import numpy as np
 import pytest
 from bench.series import Bench, logged
-from bench.series_load import BEGIN_S, Drive, drive, lines_of, values_of
+from bench.series_floor import FLOOR, PUT_P99_MS_MAX, held, shortfall
+from bench.series_load import BEGIN_S, Drive, Found, drive, lines_of, values_of
 from bench.series_servers import Roost
 
 
@@ -24,6 +25,15 @@ def test_a_rate_is_of_points_and_a_wait_of_requests() -> None:
     assert 99 <= found.p99_ms <= 101
 
 
+def test_less_than_is_promised_fails() -> None:
+    def said(rate: float, put_ms: float) -> str:
+        return shortfall(Found("floor", "roost x 3", {}, {"points/s": rate, "put p99 ms": put_ms}))
+
+    assert said(FLOOR * 0.999, PUT_P99_MS_MAX) == ""
+    assert "20,000 points/s" in said(20_000.0, 1.0)
+    assert "one took 51 ms" in said(FLOOR, 51.0)
+
+
 @pytest.mark.slow
 def test_the_log_of_a_member_has_the_staged_points_and_what_comes_of_them() -> None:
     said = asyncio.run(logged(2, 1, 1000, 4000))
@@ -40,6 +50,9 @@ def test_questions_are_answered_by_all_rows_and_what_is_refused_ends_the_row() -
     server = Roost()
     server.start()
     try:
+        floor = held(server, 0.4, lambda _text: None)
+        assert floor.says["puts"] > 1
+        assert floor.says["points/s"] > 0
         with pytest.raises(RuntimeError, match="400"):
             drive(server, [b"no line"], 1)
     finally:
