@@ -58,7 +58,7 @@ FLOORS = {
         accepting | link | doorbell | greeter
         snapshot
         handshake
-        troubles | refusals | stream | sockets | upgrade
+        troubles | refusals | stream | sockets | upgrade | borrowed
         waiting | tls_socket
         network
         greeting

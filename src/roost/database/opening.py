@@ -17,7 +17,7 @@ from roost.database.limits import Limits
 from roost.database.operations import Operation, Operations, by_name
 from roost.database.place import Place, Urls, place_of, remove
 from roost.member.settings import make_world
-from roost.peer import Network
+from roost.peer import BorrowedNetwork, Network
 from roost.settings import SettingsArguments
 
 F = TypeVar("F")
@@ -55,7 +55,7 @@ async def open_as(
     try:
         world = make_world(place.settings)
         if network is not None:
-            world.network = network
+            world.network = BorrowedNetwork(network)
         builder.check(place.settings)
         embedded = await Embedded.open(
             place.config,

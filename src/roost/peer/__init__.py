@@ -1,5 +1,6 @@
 """Framed one-way messages between members."""
 
+from roost.peer.borrowed import BorrowedNetwork
 from roost.peer.config import Dice, PeerConfig, TransportStatistics
 from roost.peer.doorbell import Doorbell
 from roost.peer.errors import (
@@ -50,6 +51,7 @@ __all__ = [
     "REFUSAL",
     "AlreadyBootstrapped",
     "BadSecret",
+    "BorrowedNetwork",
     "Connection",
     "Dice",
     "Doorbell",

@@ -114,7 +114,11 @@ class Link:
             self.close()
             return False
         self._queue_bytes += sum(map(len, rest))
-        self._transport.loop.add_writer(sock, self._on_writable)
+        try:
+            self._transport.loop.add_writer(sock, self._on_writable)
+        except OSError:  # its descriptor was closed beneath us
+            self.close()
+            return False
         return True
 
     def _enqueue(self, buffers: list[bytes]) -> bool:
