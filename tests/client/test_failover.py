@@ -21,7 +21,17 @@ from roost.client import (
 from roost.proto import kv_pb2
 from roost.proto import rpc_pb2 as pb
 from roost.testing.patience import wait_until
-from tests.client.fakes import HEADER, PUT, RANGE, Context, Fake, asking_in_order, failing, saying
+from tests.client.fakes import (
+    GONE,
+    HEADER,
+    PUT,
+    RANGE,
+    Context,
+    Fake,
+    asking_in_order,
+    failing,
+    saying,
+)
 
 CALLS: dict[str, Callable[[Client], Any]] = {
     "put": lambda it: it.put(b"k", b"v"),
@@ -144,6 +154,28 @@ def test_a_write_goes_on_past_endpoints_that_nothing_was_sent_to() -> None:
         shut.close()
         with asking_in_order([*names, well.endpoint], timeout_s=3) as client:
             assert client.put(b"k", b"v") == 7
+
+
+@pytest.mark.parametrize("retries", [False, True])
+def test_what_one_endpoint_may_have_done_another_cannot_say_was_not(*, retries: bool) -> None:
+    count = 0
+
+    def once_gone(request: bytes, context: Context) -> Iterator[bytes]:
+        nonlocal count
+        count += 1
+        yield from failing(GONE, "" if count == 1 else "etcdserver: no leader")(request, context)
+
+    with Fake({PUT: once_gone}) as fake, socket.create_server(("127.0.0.1", 0)) as shut:
+        names = [fake.endpoint, f"127.0.0.1:{shut.getsockname()[1]}"]
+        shut.close()
+        for endpoints in (names, names[::-1]):
+            count = 0
+            with (
+                Client(endpoints, retries=retries, spreads=False, timeout_s=0.5) as client,
+                pytest.raises(OutcomeUnknown),
+            ):
+                client.put(b"k", b"v", is_repeatable=True)
+            assert count >= 1
 
 
 def test_an_answer_that_says_no_is_an_answer() -> None:

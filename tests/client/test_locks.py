@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from roost.client import ClientError, Leader, LeaseLost, WaitedTooLong
+from roost.client import ClientError, Leader, LeaseLost, WaitedTooLong, turns
 from roost.client.aio import Client
 from roost.sim.members.loop import pass_time
 from tests.client.virtual import VirtualCluster, run_cluster, until
@@ -137,6 +137,31 @@ def test_an_election_is_seen_by_everybody(tmp_path: Path) -> None:
     run_cluster(tmp_path, story)
     assert seen[-2:] == [b"two", b"last"]
     assert set(seen[:-2]) <= {b"one", b"uno"}
+
+
+def test_what_else_is_behind_a_name_is_in_no_line_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "_LOOKED", 2)
+
+    async def story(cluster: VirtualCluster) -> None:
+        async with cluster.client() as client:
+            for number in range(5):
+                await client.put(f"jobs/{number}", "a key of somebody's")
+            async with client.lock("jobs/1") as inner, client.lock("jobs", wait_s=2) as outer:
+                inner.check()
+                assert (await client.leases.leader("jobs")).key == outer.key  # type: ignore[union-attr]  # it is held
+                with pytest.raises(WaitedTooLong):
+                    async with client.lock("jobs", wait_s=2):
+                        pytest.fail("it is another's")
+            assert await client.leases.leader("jobs") is None
+            election = client.election("jobs")
+            async with client.election("jobs/2").lead("another"), election.lead("ours"):
+                leaders = election.observe()
+                assert (await anext(leaders)).value == b"ours"
+                await leaders.aclose()
+
+    run_cluster(tmp_path, story)
 
 
 def test_what_is_not_held_has_no_token(tmp_path: Path) -> None:

@@ -77,8 +77,35 @@ def test_asked_again_with_a_key_it_is_answered_as_before(client: Client) -> None
 def test_what_can_not_travel_is_refused_where_it_is_asked(client: Client) -> None:
     with pytest.raises(TypeError, match="an argument cannot be sent"):
         client.run("bank.transfer", object())
+    with pytest.raises(TypeError, match="an argument cannot be sent"):
+        client.run("bank.transfer", "\udcff")
+    with pytest.raises(OperationRefused, match="once= is a key of 1 to 256 bytes"):
+        client.run("bank.transfer", "sam", "joe", 7, once="x" * 257)
+    client.run("bank.transfer", "sam", "joe", 7, once=b"\xff", result=Receipt)
+    with pytest.raises(OperationRefused, match="was used for another operation"):
+        client.run("bank.transfer", "sam", "joe", 8, once=b"\xff", result=Receipt)
     with pytest.raises(TypeError, match="has returned something else"):
         client.run("bank.total", result=str)
+
+
+@pytest.mark.slow
+def test_a_refusal_behind_a_lost_answer_is_no_certain_no() -> None:
+    refusal = msgspec.msgpack.encode(["Refused", "not enough money", "funds"])
+    refused = pb.RunResponse(answer=b"\1" + refusal)
+    asked: list[bytes] = []
+
+    def script(request: bytes, context):  # type: ignore[no-untyped-def]  # a script of a fake
+        asked.append(request)
+        if len(asked) == 1:
+            yield from silent(request, context)
+        yield refused.SerializeToString()
+
+    with Fake({RUN: script}) as fake, Client(fake.endpoint, timeout_s=0.4) as client:
+        with pytest.raises(OutcomeUnknown, match="asked again it was refused: not enough money"):
+            client.run("bank.transfer", "eve", "bob", 1, once="k")
+        with pytest.raises(OperationRefused, match="not enough money"):
+            client.run("bank.transfer", "eve", "bob", 1, once="k")
+    assert len(asked) == 3
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ import pytest
 
 from roost.client import ClientError, Granted, LeaseLost
 from roost.client.aio import Session
+from roost.faces import Closed
 from roost.sim.members.loop import pass_time, run_virtually
 
 AWAY = ClientError("UNAVAILABLE", "away")
@@ -18,7 +19,7 @@ class Leases:
     def __init__(self, *, ttl_s: int = 60) -> None:
         self.ttl_s = ttl_s
         self.slept_s = 0.0
-        self.answers: list[int | ClientError] = []
+        self.answers: list[int | Exception] = []
         self.renewed_s: list[float] = []
         self.revoked: list[int] = []
         self.troubles: list[ClientError] = []
@@ -35,7 +36,7 @@ class Leases:
         assert timeout_s is None or timeout_s > 0
         self.renewed_s.append(self.clock_s())
         answer = self.answers.pop(0) if self.answers else self.ttl_s
-        if isinstance(answer, ClientError):
+        if isinstance(answer, Exception):
             raise answer
         return answer
 
@@ -118,6 +119,65 @@ def test_time_that_we_slept_has_gone_by() -> None:
 
     run(leases, story)
     assert not leases.renewed_s
+
+
+def test_who_asks_behind_a_standstill_is_told_at_once() -> None:
+    leases = Leases()
+
+    async def story(session: Session) -> None:
+        leases.slept_s = 44
+        session.check()
+        leases.slept_s = 46
+        with pytest.raises(LeaseLost, match="could not be renewed in time"):
+            session.check()
+        with pytest.raises(LeaseLost):
+            async with session.scope.holding():
+                await pass_time(60)
+        leases.slept_s = 0
+
+    run(leases, story)
+    assert len(leases.lost) == 1, "it is said once, and lost for good"
+    assert not leases.renewed_s
+    assert not leases.revoked
+
+
+def test_what_is_called_back_may_fail_and_the_lease_is_kept() -> None:
+    leases = Leases()
+    leases.answers = [60, AWAY, 60, 0]
+    called: list[object] = []
+
+    def fail(told: object) -> None:
+        called.append(told)
+        raise ZeroDivisionError
+
+    async def main() -> None:
+        session = Session(
+            leases, 60, clock_s=leases.clock_s, on_renewed=fail, on_lost=fail, on_trouble=fail
+        )
+        async with session:
+            await pass_time(50)
+            session.check()
+            await pass_time(20)
+            with pytest.raises(LeaseLost):
+                session.check()
+
+    run_virtually(main())
+    assert [type(it) for it in called] == [int, ClientError, int, LeaseLost]
+
+
+@pytest.mark.parametrize("error", [Closed("it was closed"), ZeroDivisionError()])
+def test_a_lease_that_cannot_be_renewed_any_more_is_lost(error: Exception) -> None:
+    leases = Leases()
+    leases.answers = [error]
+
+    async def story(session: Session) -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, _said: None)
+        await pass_time(21)
+        with pytest.raises(LeaseLost, match="is renewed no more"):
+            session.check()
+
+    run(leases, story)
+    assert len(leases.lost) == 1
 
 
 def test_somebody_elses_lease_is_only_renewed() -> None:

@@ -18,7 +18,11 @@ from tests.client.fakes import (
 def test_every_leader_is_observed_once_also_those_that_led_while_we_were_away() -> None:
     def key(name: bytes, created_at: int, value: bytes) -> kv_pb2.KeyValue:
         return kv_pb2.KeyValue(
-            key=b"e/" + name, value=value, create_revision=created_at, mod_revision=created_at
+            key=b"e/" + name,
+            value=value,
+            create_revision=created_at,
+            mod_revision=created_at,
+            lease=int(name, 16),
         )
 
     def gone(name: bytes, revision: int) -> kv_pb2.Event:

@@ -27,6 +27,7 @@ from roost.client.errors import (
     BadEndpoint,
     Busy,
     ClientError,
+    OutcomeUnknown,
     RequestRefused,
     Unreachable,
     WrongLoop,
@@ -184,6 +185,7 @@ class Connections:
         way = self._race if is_repeatable and len(self._channels) > 1 else self._in_turn
         body = request.SerializeToString()
         backoff, was_stale = Backoff(), False
+        lost: OutcomeUnknown | None = None
         while True:
             metadata = await self._metadata(until_s)
             try:
@@ -194,8 +196,11 @@ class Connections:
                     continue
                 pause_s = backoff.next_s()
                 has_not_run = isinstance(error, NotExecuted)
+                lost = error if isinstance(error, OutcomeUnknown) else lost
                 may_retry = has_not_run or (is_repeatable and is_lost(error))
                 if not (may_retry and self.manners.retries) or now_s() + pause_s >= until_s:
+                    if lost is not None and has_not_run:
+                        raise lost from error  # this one has not run; one before may have
                     raise
             await asyncio.sleep(pause_s)
 
@@ -324,7 +329,7 @@ class Connections:
                         return task.result()
                     if not isinstance(error, ClientError) or not is_lost(error):
                         raise error
-                    last = error
+                    last = last if isinstance(last, OutcomeUnknown) else error
         finally:
             await tasks.close()
         assert last is not None, "one was asked"

@@ -5,6 +5,9 @@ lease, under `name/`; the lowest create revision has the turn; everybody else wa
 just before its own to go.  All of it is state of the cluster: whoever waits goes on waiting at
 another endpoint, in its place.  The server's own Lock service cannot be gone on with like that:
 a member that comes back takes the keys of its broken calls out of the line.
+
+Behind `name/` others may have keys, too, and lines of their own, as `name/other`.  A place in the
+line is a key that is named by its own lease, and nothing else is looked at.
 """
 
 import asyncio
@@ -23,6 +26,8 @@ from roost.proto.ranges import prefix_end
 _TXN = "/etcdserverpb.KV/Txn"
 _DESCEND = rpc_pb2.RangeRequest.DESCEND
 _GONE = "has expired or was revoked"
+# Keys that are looked at in one request, to find a place among them.
+_LOOKED = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,24 +102,31 @@ class Turns:
 
     async def _look(self, name: bytes, key: bytes, created: int, lease_id: int) -> _Ahead | None:
         """What is before us; None when it is our turn."""
-        before = rpc_pb2.RangeRequest(
-            key=name + b"/",
-            range_end=prefix_end(name + b"/"),
-            max_create_revision=created - 1,
-            sort_target=rpc_pb2.RangeRequest.CREATE,
-            sort_order=_DESCEND,
-            limit=1,
-            keys_only=True,
-        )
-        ours = rpc_pb2.RangeRequest(key=key, keys_only=True)
-        seen = await self._txn(rpc_pb2.TxnRequest(
-            success=[rpc_pb2.RequestOp(request_range=it) for it in (before, ours)]
-        ), is_repeatable=True)  # fmt: skip
-        ahead, own = (it.response_range.kvs for it in seen.responses)
-        # A turn is given where the key and what is before it are seen in one state.
-        if not own or own[0].create_revision != created:
-            raise LeaseLost(lease_id, _GONE)
-        return _Ahead(ahead[0].key, seen.header.revision) if ahead else None
+        below = created - 1
+        while below > 0:
+            before = rpc_pb2.RangeRequest(
+                key=name + b"/",
+                range_end=prefix_end(name + b"/"),
+                max_create_revision=below,
+                sort_target=rpc_pb2.RangeRequest.CREATE,
+                sort_order=_DESCEND,
+                limit=_LOOKED,
+                keys_only=True,
+            )
+            ours = rpc_pb2.RangeRequest(key=key, keys_only=True)
+            seen = await self._txn(rpc_pb2.TxnRequest(
+                success=[rpc_pb2.RequestOp(request_range=it) for it in (before, ours)]
+            ), is_repeatable=True)  # fmt: skip
+            found, own = (it.response_range.kvs for it in seen.responses)
+            # A turn is given where the key and what is before it are seen in one state; and what
+            # was not there before, is not there with an older revision later.
+            if not own or own[0].create_revision != created:
+                raise LeaseLost(lease_id, _GONE)
+            for it in found:
+                if _is_place(name, it):
+                    return _Ahead(it.key, seen.header.revision)
+            below = found[-1].create_revision - 1 if len(found) == _LOOKED else 0
+        return None
 
     async def _wait_gone(self, ahead: _Ahead) -> None:
         watched = Watched(span=Span(ahead.key, b""), since=ahead.revision + 1, insists=True)
@@ -146,20 +158,28 @@ class Turns:
 
     async def first(self, name: bytes) -> Leader | None:
         """Whose turn it is."""
-        request = rpc_pb2.RangeRequest(
-            key=name + b"/",
-            range_end=prefix_end(name + b"/"),
-            sort_target=rpc_pb2.RangeRequest.CREATE,
-            sort_order=rpc_pb2.RangeRequest.ASCEND,
-            limit=1,
-        )
-        seen = await self._caller.call("/etcdserverpb.KV/Range", request, rpc_pb2.RangeResponse)
-        return _leader(name, seen.kvs[0]) if seen.kvs else None
+        above = 0
+        while True:
+            request = rpc_pb2.RangeRequest(
+                key=name + b"/",
+                range_end=prefix_end(name + b"/"),
+                min_create_revision=above,
+                sort_target=rpc_pb2.RangeRequest.CREATE,
+                sort_order=rpc_pb2.RangeRequest.ASCEND,
+                limit=_LOOKED,
+            )
+            seen = await self._caller.call("/etcdserverpb.KV/Range", request, rpc_pb2.RangeResponse)
+            for it in seen.kvs:
+                if _is_place(name, it):
+                    return _leader(name, it)
+            if len(seen.kvs) < _LOOKED:
+                return None
+            above = seen.kvs[-1].create_revision + 1
 
     async def observe(self, name: bytes) -> AsyncGenerator[Leader, None]:
         """Whose turn it is, now and from now on, for ever; none is left out or said twice."""
         last: Leader | None = None
-        lines = self._lines(name + b"/")
+        lines = self._lines(name)
         async with aclosing(lines):
             async for line in lines:
                 if not line:
@@ -169,23 +189,28 @@ class Turns:
                     last = leader
                     yield leader
 
-    async def _lines(self, prefix: bytes) -> AsyncGenerator[dict[bytes, kv_pb2.KeyValue], None]:
+    async def _lines(self, name: bytes) -> AsyncGenerator[dict[bytes, kv_pb2.KeyValue], None]:
         """The keys of a line after each revision that changed them."""
-        span = Span.of(prefix, prefix=True)
+        span = Span.of(name + b"/", prefix=True)
         while True:
             request = rpc_pb2.RangeRequest(key=span.key, range_end=span.range_end)
             seen = await self._caller.call("/etcdserverpb.KV/Range", request, rpc_pb2.RangeResponse)
-            line = {it.key: it for it in seen.kvs}
+            line = {it.key: it for it in seen.kvs if _is_place(name, it)}
             yield line
             watched = Watched(span=span, since=seen.header.revision + 1, insists=True)
             changes = watch(self._caller, watched, self._patience_s)
             try:
                 async with aclosing(changes):
                     async for events in changes:
-                        for changed in _after_each(line, events):
+                        for changed in _after_each(name, line, events):
                             yield changed
             except Compacted:
                 continue  # what was missed is seen by looking
+
+
+def _is_place(name: bytes, kv: kv_pb2.KeyValue) -> bool:
+    """Whether a key behind `name/` is a place in the line of that name."""
+    return bool(kv.lease) and kv.key[len(name) + 1 :] == b"%x" % kv.lease
 
 
 def _leader(name: bytes, kv: kv_pb2.KeyValue) -> Leader:
@@ -197,13 +222,13 @@ def _created_at(key: bytes, revision: int) -> rpc_pb2.Compare:
 
 
 def _after_each(
-    line: dict[bytes, kv_pb2.KeyValue], events: list[kv_pb2.Event]
+    name: bytes, line: dict[bytes, kv_pb2.KeyValue], events: list[kv_pb2.Event]
 ) -> Iterator[dict[bytes, kv_pb2.KeyValue]]:
     """Change a line by events, and yield it where a revision ends."""
     for event, follower in zip(events, [*events[1:], None], strict=True):
         if event.type == kv_pb2.Event.DELETE:
             line.pop(event.kv.key, None)
-        else:
+        elif _is_place(name, event.kv):
             line[event.kv.key] = event.kv
         if follower is None or follower.kv.mod_revision != event.kv.mod_revision:
             yield line

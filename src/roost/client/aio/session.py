@@ -3,19 +3,25 @@
 It is renewed at whichever endpoint answers, once a third of its time.  It is lost when a member
 says so; and when nobody has renewed it, a quarter of its time before the cluster may end it: what
 rests on it can still be stopped before it is somebody else's.  Time that we did not run, because
-we were stopped or the machine slept, has gone by all the same.
+we were stopped or the machine slept, has gone by all the same: whoever asks looks at the clock, and
+waits for nobody to have noticed.  What is called back may fail: that is said in the log, and ends
+nothing.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeVar
 
 from roost.client.errors import ClientError, LeaseLost
 from roost.client.scope import Scope
 from roost.client.shapes import Granted
+from roost.errors import RoostError
 from roost.tasks import Tasks
 
-_GONE = "has expired or was revoked"
+logger = logging.getLogger(__name__)
+Said = TypeVar("Said")
+_GONE, _LATE = "has expired or was revoked", "could not be renewed in time"
 _PAUSE_S = 0.5
 # How often the clock is looked at: it goes on while a machine sleeps, a wait does not.
 _LOOK_S = 1.0
@@ -55,6 +61,7 @@ class Session:
         self._on_lost = on_lost
         self._on_trouble = on_trouble
         self._renewed_s = 0.0
+        self._is_on = False
         self._tasks = Tasks()
 
     @property
@@ -80,12 +87,18 @@ class Session:
     @property
     def lost(self) -> LeaseLost | None:
         """Why it is lost, if it is."""
+        if self._lost is None and self._is_on and self._left_s() <= 0:
+            self._lost = LeaseLost(self._lease_id, _LATE)  # whoever renews it tells the others
         return self._lost
 
     def check(self) -> None:
         """Raise `LeaseLost` when the lease is lost."""
-        if self._lost is not None:
-            raise self._lost
+        if (lost := self.lost) is not None:
+            raise lost
+
+    def _left_s(self) -> float:
+        """What is left before it counts as lost."""
+        return self._renewed_s + self._ttl_s - self.margin_s - self._clock_s()
 
     async def __aenter__(self) -> Self:
         """Get the lease.
@@ -103,27 +116,39 @@ class Session:
             self._ttl_s = await self._leases.renew(self._lease_id)
             if self._ttl_s <= 0:
                 raise LeaseLost(self._lease_id, _GONE)
-            self._say_renewed()
-        self._tasks.start(self._renew())
+            self._say(self._on_renewed, self._ttl_s)
+        self._is_on = True
+        self._tasks.start(self._keep())
         return self
 
     async def __aexit__(self, *exc: object) -> None:
         """Give the lease back, if it can be; it ends by itself otherwise."""
         await self._tasks.close()
+        self._is_on = False
         if self._lost is None and self._is_ours:
             try:
                 await self._leases.revoke(self._lease_id)
             except ClientError as error:
-                self._say_trouble(error)
+                self._say(self._on_trouble, error)
+
+    async def _keep(self) -> None:
+        """Renew it until it is lost, by whatever that is."""
+        try:
+            await self._renew()
+        except RoostError as error:  # as that the client was closed
+            self._lose(f"is renewed no more: {error}")
+        except Exception:
+            self._lose("is renewed no more: the log says why")
+            raise
 
     async def _renew(self) -> None:
         due_s = self._renewed_s + self._ttl_s / 3
         is_troubled = False
         while True:
             await asyncio.sleep(min(_LOOK_S, max(0.0, due_s - self._clock_s())))
-            left_s = self._renewed_s + self._ttl_s - self.margin_s - self._clock_s()
-            if left_s <= 0:
-                self._lose("could not be renewed in time")
+            left_s = self._left_s()
+            if left_s <= 0 or self._lost is not None:
+                self._lose(_LATE)
                 return
             if self._clock_s() < due_s:
                 continue
@@ -132,7 +157,7 @@ class Session:
                 ttl_s = await self._leases.renew(self._lease_id, timeout_s=left_s)
             except ClientError as error:
                 if not is_troubled:
-                    self._say_trouble(error)
+                    self._say(self._on_trouble, error)
                 is_troubled = True
                 due_s = self._clock_s() + min(_PAUSE_S, self._ttl_s / 20)
                 continue
@@ -142,18 +167,18 @@ class Session:
             is_troubled = False
             self._renewed_s, self._ttl_s = asked_s, ttl_s
             due_s = asked_s + ttl_s / 3
-            self._say_renewed()
+            self._say(self._on_renewed, ttl_s)
 
-    def _say_renewed(self) -> None:
-        if self._on_renewed is not None:
-            self._on_renewed(self._ttl_s)
-
-    def _say_trouble(self, error: ClientError) -> None:
-        if self._on_trouble is not None:
-            self._on_trouble(error)
+    def _say(self, told: Callable[[Said], object] | None, what: Said) -> None:
+        """Call back; what that raises is the program's, and must not end the lease."""
+        if told is None:
+            return
+        try:
+            told(what)
+        except Exception:
+            logger.exception("what lease %x called back failed", self._lease_id)
 
     def _lose(self, why: str) -> None:
-        self._lost = LeaseLost(self._lease_id, why)
-        self._scope.end(self._lost)
-        if self._on_lost is not None:
-            self._on_lost(self._lost)
+        lost = self._lost = self._lost or LeaseLost(self._lease_id, why)
+        self._scope.end(lost)
+        self._say(self._on_lost, lost)

@@ -82,12 +82,7 @@ class Client(Keys, Cluster, Maintenance, Operations):
 
     def close(self) -> None:
         """Close the connections; what waits for an answer ends.  A namespace closes nothing."""
-        if self._loop.is_over:
-            return
-        try:
-            self._loop.call(self._inner.close())
-        finally:
-            self._close_loop()
+        self._close(self._inner.close())
 
     @property
     def endpoints(self) -> list[str]:

@@ -30,7 +30,9 @@ class Operations(Face):
         Arguments are in the order of its parameters, and travel as MessagePack, as the result does,
         which is made a `result` when that is said.  When this returns, what it wrote is durable on
         a majority.  With `once`, a key of yours, asking again is answered by what the first run
-        answered; so it is asked again by itself, too.  It is no part of a namespace.
+        answered; so it is asked again by itself, too.  A refusal is not kept: one that comes when
+        it was asked again, because an answer was lost, is `OutcomeUnknown`.  It is no part of a
+        namespace.
 
         Raises:
             OperationRefused: it said no, failed, or nobody knows it; nothing of it is kept.

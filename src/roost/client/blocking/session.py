@@ -3,17 +3,21 @@
 It is renewed at whichever endpoint answers, once a third of its time.  It is lost when a member
 says so; and when nobody has renewed it, a quarter of its time before the cluster may end it: what
 rests on it can still be stopped before it is somebody else's.  Time that we did not run, because
-we were stopped or the machine slept, has gone by all the same.
+we were stopped or the machine slept, has gone by all the same: whoever asks looks at the clock, and
+waits for nobody to have noticed.  What is called back may fail: that is said in the log, and ends
+nothing.
 """
 
 # Made by roost.faces.writer of the room `aio`; do not edit: `make faces`.
 
-from typing import Self
+from typing import Self, TypeVar
 
 from roost.client.aio import session as aio
 from roost.client.errors import LeaseLost
 from roost.client.scope import Scope
 from roost.faces import Face
+
+Said = TypeVar("Said")
 
 
 class Session(Face):
