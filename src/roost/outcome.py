@@ -36,6 +36,32 @@ PROGRAM_FAULTS: tuple[type[BaseException], ...] = (
 )
 
 
+def text_of(error: BaseException) -> str:
+    """What an error of a program's says, as Unicode, so that it can travel.
+
+    It may quote the name of a file that is none; and what says it is the program's own code.
+    """
+    try:
+        return _unicode(str(error))
+    except PROGRAM_FAULTS as failure:
+        return f"it cannot be put into words: {type(failure).__name__}"
+
+
+def code_of(error: BaseException) -> str:
+    """The code of an error that has one, as `text_of`; what is no text is none."""
+    code = getattr(error, "code", "")
+    return _unicode(code) if isinstance(code, str) else ""
+
+
+def _unicode(text: str) -> str:
+    return text.encode(errors="backslashreplace").decode()
+
+
+def in_words(error: BaseException) -> str:
+    """An error of a program's, for people."""
+    return f"{type(error).__name__}: {text_of(error)}"
+
+
 class Waiting(Protocol):
     """Whoever waits for an outcome, as a call does: what nobody waits for is not begun."""
 

@@ -23,6 +23,9 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
         db.tree("moments", key=tuple[str, datetime])["a", datetime(2026, 1, 2, tzinfo=UTC)] = b"\0"
         db.tree("plain").update({b"a": b"1", b"0x": b"text"})
         db.describe("people", "who they are")
+        db.tree("controls", key=str)["a\tb\x1b[31m\né"] = b"1"
+        db.tree("parts", key=tuple[str, int])["a\nb", 7] = b"1"
+        db.describe("parts", "two\nlines")
     return path
 
 
@@ -44,6 +47,7 @@ def test_trees_are_listed_with_what_is_in_them(directory: Path) -> None:
     said = CliRunner().invoke(main, ["trees", str(directory)])
     (line,) = [it for it in said.output.splitlines() if it.startswith("people")]
     assert line.endswith("str -> msgpack dict[str, int]; who they are")
+    assert [it for it in said.output.splitlines() if it.endswith("bytes; two\\nlines")]
 
 
 def test_no_tree_of_ours_has_a_name_that_a_program_may_give(directory: Path) -> None:
@@ -67,6 +71,8 @@ def test_no_tree_of_ours_has_a_name_that_a_program_may_give(directory: Path) -> 
         ("people", ['ada\t{"born":1815}']),
         ("moments", ["a 2026-01-02 00:00:00+00:00\t0x00"]),
         ("plain", ["0x3078\ttext", "a\t1"]),
+        ("controls", ["a\\tb\\x1b[31m\\né\t1"]),
+        ("parts", ["a\\nb 7\t1"]),
     ],
 )
 def test_rows_are_printed_as_their_types_say(directory: Path, tree: str, rows: list[str]) -> None:

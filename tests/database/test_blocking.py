@@ -230,6 +230,28 @@ def test_what_is_no_directory_and_no_setting_is_told_by_name_and_nothing_is_left
     assert [it.name for it in tmp_path.iterdir()] == ["file"]
 
 
+@pytest.mark.parametrize(
+    ("path", "given", "error"),
+    [
+        ("", {}, "is no path of a directory"),
+        (b"data", {}, "is no path of a directory"),
+        (5, {}, "is no path of a directory"),
+        ("a\0b", {}, "is no path of a directory"),
+        ("data", {"name": 5}, "name=5 is no text"),
+        ("data", {"members": ["m1"]}, "a mapping of names to addresses"),
+        ("data", {"members": {"default": 5}}, "5 is no address"),
+        ("data", {"operations": 5}, "a list of groups"),
+    ],
+)
+def test_what_cannot_be_opened_says_why_and_nothing_is_left(
+    path: Any, given: dict[str, Any], error: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises((roost.BadOpening, roost.BadDeclaration), match=error):
+        roost.open(path, **given)
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_is_no_call_is_refused_before_anything_is_done() -> None:
     async def later(txn: roost.Transaction) -> None:
         txn.tree("t")[b"a"] = b"1"
@@ -242,6 +264,18 @@ def test_what_is_no_call_is_refused_before_anything_is_done() -> None:
         key: Any = 5
         with pytest.raises(roost.BadArgument, match="a key is text"):
             db.run(count, "a", once=key)
+        pairs: Any = [(b"a", b"1", b"2")]
+        with pytest.raises(roost.BadArgument, match="pairs of a key and its value"):
+            db.tree("t").update(pairs)
+        with pytest.raises(roost.BadArgument, match="is no id of a member"):
+            db.remove_member(1 << 64)
+        with pytest.raises(roost.BadOpening, match="5 is no address"):
+            db.add_member(5)  # type: ignore[arg-type]  # as above
+        with pytest.raises(roost.BadTreeName):
+            db.drop_derived(5)  # type: ignore[arg-type]  # as above
+        for wrong in (-1, "many"):
+            with pytest.raises(roost.BadArgument, match="retries="):
+                db.transact(lambda txn: txn.tree("t").clear(), retries=wrong)  # type: ignore[arg-type]  # that is the point
         assert not db.tree("counts", key=str, value=int).count()
 
 
@@ -289,26 +323,34 @@ def test_a_directory_of_a_cluster_is_not_opened_alone(tmp_path: Path) -> None:
         roost.open(tmp_path / "m0", name="m0")
 
 
-def in_a_fork(db: Database, path: Path, said: Any) -> None:
+def in_a_fork(db: Database, said: Any, is_over: Any) -> None:
     try:
         db.tree("t").get(b"a")
     except roost.Forked as error:
         said.put(str(error))
     db.close()  # not ours to close: it does nothing
+    assert is_over.wait(60)
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 def test_a_fork_is_told_that_the_database_is_not_its_own(tmp_path: Path) -> None:
     forking = multiprocessing.get_context("fork")
     with roost.open(tmp_path / "data") as db:
-        said = forking.Queue()
-        child = forking.Process(target=in_a_fork, args=(db, tmp_path, said))
+        said, is_over = forking.Queue(), forking.Event()
+        child = forking.Process(target=in_a_fork, args=(db, said, is_over))
         child.start()
         assert "forked" in said.get(timeout=30)
-        child.join(30)
-        assert child.exitcode == 0
         db.tree("t")[b"a"] = b"1"
         assert db.tree("t")[b"a"] == b"1"
+    # What the fork has inherited keeps nobody from the directory, as long as it may live.
+    with roost.open(tmp_path / "data") as db:
+        assert db.tree("t")[b"a"] == b"1"
+        with pytest.raises(DirectoryLocked):
+            roost.open(tmp_path / "data")
+    assert child.is_alive()
+    is_over.set()
+    child.join(30)
+    assert child.exitcode == 0
 
 
 def test_a_database_belongs_to_the_loop_that_opened_it() -> None:
@@ -317,6 +359,8 @@ def test_a_database_belongs_to_the_loop_that_opened_it() -> None:
             await db.tree("t").put(b"a", b"1")
             with pytest.raises(WrongLoop, match=r"roost\.open"):
                 await asyncio.to_thread(lambda: asyncio.run(db.tree("t").get(b"a")))
+            with pytest.raises(WrongLoop, match="close it there"):
+                await asyncio.to_thread(lambda: asyncio.run(db.close()))
             assert await db.tree("t").get(b"a") == b"1"
         db = await roost.aio.open(None)
         await db.close()
@@ -332,7 +376,7 @@ def test_a_database_is_served_from_its_own_process(tmp_path: Path) -> None:
         assert db.run(count, "n") == 1
         with pytest.raises(BadSetting):
             db.serve(["ftp://127.0.0.1"])
-        db.serve([url])
+        db.serve(url)
         with pytest.raises(roost.BadOpening, match="already"):
             db.serve([url])
         with Client(f"127.0.0.1:{port}") as client:

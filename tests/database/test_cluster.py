@@ -11,6 +11,8 @@ import pytest
 from roost.database import (
     BadArgument,
     BadKey,
+    BadTreeName,
+    BadValue,
     Conflict,
     Limits,
     MemberEnded,
@@ -25,6 +27,7 @@ from roost.database import (
     UnknownOperation,
     ViewClosed,
     WriteSetTooLarge,
+    runner,
 )
 from roost.database.aio import Database
 from roost.errors import DeviceFault, NotExecuted, OutcomeUnknown
@@ -62,6 +65,33 @@ def fill(txn: Transaction, count: int) -> None:
     tree = txn.tree("filled", key=int)
     for number in range(count):
         tree[number] = b"row"
+
+
+@bank.operation
+def tell(txn: Transaction, size: int) -> bytes:
+    txn.tree("told", key=int)[size] = b"told"
+    return bytes(size)
+
+
+class Wordless(Exception):
+    """An error that cannot say what it is."""
+
+    def __str__(self) -> str:
+        raise ZeroDivisionError
+
+
+NO_UNICODE = "no such file: \udcff"
+
+
+@bank.operation
+def fail(txn: Transaction, how: str) -> None:
+    txn.tree("accounts", key=str, value=int)["trace"] = 1
+    raise {
+        "refused": Refused(NO_UNICODE, code="\udcff"),
+        "refused by a number": Refused("no", code=7),  # type: ignore[arg-type]  # that is the point
+        "an error": ValueError(NO_UNICODE),
+        "wordless": Wordless(),
+    }[how]
 
 
 @bank.operation
@@ -140,6 +170,47 @@ def test_an_operation_that_would_leave_is_one_that_failed(tmp_path: Path, how: s
             assert await tree.get("trace") is None
 
     with_databases(tmp_path, story, bank)
+
+
+@pytest.mark.parametrize(
+    ("how", "kind", "text", "code"),
+    [
+        ("refused", Refused, r"no such file: \\udcff", "\\udcff"),
+        ("refused by a number", Refused, "no", ""),
+        ("an error", OperationFailed, r"bank.fail: ValueError: no such file: \\udcff", ""),
+        ("wordless", OperationFailed, "bank.fail: Wordless: it cannot be put into words", ""),
+    ],
+)
+def test_what_an_operation_says_comes_to_whoever_asked_whatever_it_is(
+    tmp_path: Path, how: str, kind: type[Refused], text: str, code: str
+) -> None:
+    async def story(cluster: Databases) -> None:
+        (database,) = cluster.databases.values()
+        with pytest.raises(kind, match=text) as raised:
+            await database.run(fail, how)
+        assert (type(raised.value), raised.value.code) == (kind, code)
+        assert await database.tree("accounts", key=str, value=int).count() == 0
+
+    with_databases(tmp_path, story, bank, size=1)
+
+
+def test_what_cannot_be_written_down_is_refused_before_it_is_sent(tmp_path: Path) -> None:
+    async def story(cluster: Databases) -> None:
+        (database,) = cluster.databases.values()
+        with pytest.raises(BadArgument, match="surrogates not allowed"):
+            await database.run(transfer, "\udcff", "bob", 1)
+        with pytest.raises(BadValue, match="surrogates not allowed"):
+            await database.tree("texts", value=str).put(b"a", "\udcff")
+        with pytest.raises(BadTreeName):
+            await database.describe("no name", "what for")
+        with pytest.raises(BadTreeName):
+            await database.describe("$once", "what for")
+        with pytest.raises(BadValue, match="key_bytes_max=-1"):
+            await database.describe("texts", "what for", key_bytes_max=-1)
+        with pytest.raises(BadValue, match="a purpose is text"):
+            await database.describe("texts", 7)  # type: ignore[arg-type]  # that is the point
+
+    with_databases(tmp_path, story, bank, size=1)
 
 
 def test_a_name_that_the_leader_does_not_know_is_refused_by_name(tmp_path: Path) -> None:
@@ -221,7 +292,7 @@ def test_results_are_kept_for_a_window_by_count_and_age(tmp_path: Path) -> None:
         assert await database.run(transfer, "ada", "bob", 1, once="order 0") == 94
         member = cluster.members[0]
         tree_id = member.store.tree("$once").id
-        assert member.view.count(tree_id) == 2, "what is too old went"
+        assert member.view.count(tree_id) == 3, "a result, its place, and where places begin"
 
     limits = Limits(once_count_max=3, once_age_s=60)
     with_databases(tmp_path, story, bank, size=1, limits=limits)
@@ -240,6 +311,21 @@ def test_an_operation_that_writes_too_much_is_refused_and_leaves_nothing(tmp_pat
             kept[-1].tree("filled", key=int)
 
     with_databases(tmp_path, story, bank, size=1, limits=Limits(write_set_rows_max=100))
+
+
+def test_a_result_that_no_answer_holds_is_refused_wherever_it_was_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "RESULT_BYTES_MAX", 1000)
+
+    async def story(cluster: Databases) -> None:
+        for database in cluster.databases.values():
+            assert len(await database.run(tell, 995)) == 995
+            with pytest.raises(OperationFailed, match=r"bank\.tell returned 1003 bytes"):
+                await database.run(tell, 1000)
+            assert await database.tree("told", key=int).get(1000) is None
+
+    with_databases(tmp_path, story, bank)
 
 
 def test_an_optimistic_transaction_commits_on_what_it_read(tmp_path: Path) -> None:
@@ -281,6 +367,33 @@ def test_an_optimistic_transaction_commits_on_what_it_read(tmp_path: Path) -> No
                 txn.tree("accounts", key=str, value=int).clear()
                 raise ZeroDivisionError
         assert await accounts.count() == 3
+
+    with_databases(tmp_path, story, bank)
+
+
+def test_a_tree_that_a_transaction_makes_is_not_taken_for_one_that_others_make(
+    tmp_path: Path,
+) -> None:
+    async def story(cluster: Databases) -> None:
+        one, two, _ = cluster.databases.values()
+        with pytest.raises(Conflict):  # noqa: PT012 - it is the end of the block that raises
+            async with one.transaction() as txn:
+                txn.tree("ours", key=str, value=int)["a"] = 1
+                await two.tree("theirs", key=str, value=int).put("a", 2)
+                assert await one.tree("theirs", key=str, value=int).get("a") == 2
+                theirs = txn.tree("theirs", key=str, value=int)
+                assert (theirs.get("a"), list(theirs.items())) == (2, [("a", 2)])
+                assert list(txn.tree("ours", key=str, value=int).items()) == [("a", 1)]
+                await two.tree("theirs", key=str, value=int).put("a", 3)
+        async with one.transaction() as txn:
+            txn.tree("ours", key=str, value=int)["a"] = 1
+            await two.tree("ours", key=str, value=int).put("b", 2)
+            txn.tree("copy", key=str, value=int)["a"] = txn.tree("ours", key=str, value=int)["a"]
+        assert [it async for it in two.tree("ours", key=str, value=int).items()] == [
+            ("a", 1),
+            ("b", 2),
+        ]
+        assert await two.tree("copy", key=str, value=int).get("a") == 1
 
     with_databases(tmp_path, story, bank)
 
@@ -385,7 +498,10 @@ def test_nothing_can_be_asked_after_a_close(tmp_path: Path) -> None:
         cluster.members.pop(0)
         tree = database.tree("t")
         rows = tree.pages()
-        await tree.put(b"a", b"1")
+        await tree.update({b"%d" % number: b"1" for number in range(3000)})
+        walks = [database.local.tree("t").pages(), tree.pages()]
+        for it in walks:
+            assert await anext(it)
         await asyncio.gather(database.close(), database.close())
         await database.close()
         for ask in (
@@ -394,6 +510,8 @@ def test_nothing_can_be_asked_after_a_close(tmp_path: Path) -> None:
             lambda: database.run(transfer, "ada", "bob", 1),
             lambda: database.local.tree("t").get(b"a"),
             lambda: anext(rows),
+            lambda: anext(walks[0]),
+            lambda: anext(walks[1]),
             database.status,
         ):
             with pytest.raises(Closed, match="open it again"):
@@ -446,14 +564,23 @@ def test_a_view_that_is_held_too_long_says_so(tmp_path: Path) -> None:
         (database,) = cluster.databases.values()
         tree = database.tree("rows", key=int, value=int)
         await tree.put(1, 1)
+        await tree.update(dict.fromkeys(range(600), 1))
         async with database.view() as view:
             rows = view.tree("rows", key=int, value=int)
             assert await rows.get(1) == 1
+            walk = rows.items()
+            assert await anext(walk) == (0, 1)
             await pass_time(62)
             with pytest.raises(ViewClosed, match="lasted for longer"):
                 await rows.get(1)
+            with pytest.raises(ViewClosed, match="lasted for longer"):
+                [it async for it in walk]
         async with database.view() as view:
             assert await view.tree("rows", key=int, value=int).get(1) == 1
+            with pytest.raises(BadArgument, match="open already"):
+                await view.__aenter__()
+            assert await view.tree("rows", key=int, value=int).get(1) == 1
+        assert not database._embedded.member.store.held_views.count
 
     with_databases(tmp_path, story, bank, size=1)
 

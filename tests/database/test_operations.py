@@ -2,6 +2,7 @@
 
 # mypy: disable-error-code="arg-type, no-untyped-def, misc, type-var, no-any-return"
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -113,6 +114,10 @@ def yields(txn: Transaction, a: int) -> Any:
     yield a
 
 
+async def waits_and_yields(txn: Transaction, a: int) -> Any:
+    yield a
+
+
 @pytest.mark.parametrize(
     ("function", "words"),
     [
@@ -127,6 +132,9 @@ def yields(txn: Transaction, a: int) -> Any:
         (unknown_name, "Unheard"),
         (waits, "use a plain `def`"),
         (yields, "use a plain `def`"),
+        (waits_and_yields, "use a plain `def`"),
+        (partial(no_result, a=1), "no function with a name"),
+        ("order", "no function with a name"),
     ],
 )
 def test_what_cannot_travel_is_refused_when_it_is_declared(

@@ -1,6 +1,6 @@
 """Bytes sort as the tuples that they are made of."""
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Any
 
 import pytest
@@ -100,6 +100,15 @@ def test_behind_a_prefix_is_nothing_that_begins_with_it(prefix: bytes) -> None:
         assert not stop.startswith(prefix) or not prefix
 
 
+class Nowhere(tzinfo):
+    """A time zone that says nothing."""
+
+    def utcoffset(self, _moment: datetime | None) -> None:
+        return None
+
+    dst = tzname = utcoffset
+
+
 def nested(depth: int) -> Part:
     part: Part = ()
     for _ in range(depth - 1):
@@ -116,6 +125,9 @@ def nested(depth: int) -> Part:
         [1],
         "\ud800",
         datetime(2026, 1, 1),  # noqa: DTZ001 - that is the point
+        datetime.min.replace(tzinfo=timezone(timedelta(hours=1))),
+        datetime.max.replace(tzinfo=timezone(timedelta(hours=-1))),
+        datetime(2026, 1, 1, tzinfo=Nowhere()),
         1 << 8 * INT_BYTES_MAX,
         -(1 << 8 * INT_BYTES_MAX),
         nested(DEPTH_MAX + 1),

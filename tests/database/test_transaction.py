@@ -1,6 +1,6 @@
 """A transaction's trees are dictionaries in order, whatever is done to them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from roost.database import (
     BadKey,
+    BadOpening,
     BadValue,
     KeyTooLarge,
     Limits,
@@ -22,7 +23,9 @@ from roost.database import (
     TransactionOver,
     ValueTooLarge,
     WriteSetTooLarge,
+    once,
 )
+from roost.database.answers import Asked
 from roost.database.bounds import PAGE_ROWS
 from roost.database.rows import TxnRows
 from roost.store import CATALOG_ID, METADATA_ID, BadTreeName, Txn
@@ -183,6 +186,15 @@ WRONG: Any = Person(1, 2)  # type: ignore[arg-type]  # nothing checks it when it
         (lambda txn: txn.annotate(7, b""), BadKey),
         (lambda txn: txn.annotate(300, "text"), BadValue),
         (lambda txn: txn.describe("a", "x" * 1001), BadValue),
+        (lambda txn: txn.describe("a", "", key_bytes_max=-1), BadValue),
+        (lambda txn: txn.describe("a", "", key_bytes_max=(1 << 20) + 1), BadValue),
+        (lambda txn: txn.describe("a", "", value_bytes_max="8 MiB"), BadValue),
+        (lambda txn: txn.describe("$once", ""), BadTreeName),
+        (lambda txn: txn.describe("ix_a", ""), BadTreeName),
+        (lambda txn: txn.delete_range("$once"), BadTreeName),
+        (lambda txn: txn.delete_range("a", "text"), BadKey),
+        (lambda txn: txn.delete_range("a", b"", "text"), BadKey),
+        (lambda txn: txn.tree("a", key=str, value=str).__setitem__("k", "\ud800"), BadValue),
     ],
 )
 def test_what_is_wrong_is_refused_by_name(
@@ -238,6 +250,56 @@ def test_a_tree_that_is_undone_is_made_again_when_it_is_written_again() -> None:
     assert list(begin(txn=store).tree("late", key=str, value=int).items()) == [("b", 2)]
 
 
+def test_a_savepoint_that_was_undone_with_one_before_it_is_gone() -> None:
+    txn = begin()
+    tree = txn.tree("a", key=str, value=int)
+    first = txn.savepoint()
+    tree["undone"] = 1
+    second = txn.savepoint()
+    first.rollback()
+    tree["kept"] = 2
+    tree["kept too"] = 3
+    with pytest.raises(TransactionOver, match="undone with one before it"):
+        second.rollback()
+    assert list(tree) == ["kept", "kept too"]
+    third = txn.savepoint()
+    tree["more"] = 4
+    with pytest.raises(TransactionOver):
+        second.rollback()  # a later one has its place, and is another
+    for _ in range(2):
+        third.rollback()
+        assert list(tree) == ["kept", "kept too"]
+    first.rollback()
+    assert not list(tree)
+
+
+class Unshowable:
+    """Something of a program's."""
+
+    def __repr__(self) -> str:
+        raise ZeroDivisionError
+
+
+def test_what_is_said_of_a_wrong_value_has_a_bound() -> None:
+    txn = begin()
+    for wrong in ("x" * 100_000, ["x"] * 100_000, Unshowable()):
+        for key, value in ((b"k", wrong), (wrong, b"v")):
+            with pytest.raises((BadKey, BadValue)) as raised:
+                txn.tree("a")[key] = value  # type: ignore[index,assignment]  # that is the point
+            assert len(str(raised.value)) < 500
+        with pytest.raises(BadValue) as raised:
+            txn.tree("numbers", value=int)[b"k"] = wrong  # type: ignore[assignment]  # as above
+        assert len(str(raised.value)) < 500
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"key_bytes_max": "4"}, {"write_set_rows_max": 1.5}, {"hold_s": float("nan")}]
+)
+def test_a_limit_is_a_number(wrong: dict[str, Any]) -> None:
+    with pytest.raises(BadOpening, match=next(iter(wrong))):
+        Limits(**wrong)
+
+
 LIMITS = Limits(key_bytes_max=4, value_bytes_max=8, write_set_rows_max=3, write_set_bytes_max=500)
 
 
@@ -260,6 +322,31 @@ def test_a_tree_may_have_limits_of_its_own() -> None:
         txn.tree("a")[b"1"] = bytes(21)
     with pytest.raises(KeyTooLarge, match="the database"):
         txn.tree("a")[b"12345"] = b""
+
+
+class Watched(TxnRows):
+    """Rows that say where they were scanned from the beginning of a range on."""
+
+    firsts: tuple[bytes, ...] = ()
+
+    def scan(
+        self, tree: str, first: bytes, stop: bytes | None, *, reverse: bool, limit: int
+    ) -> Sequence[tuple[bytes, bytes]]:
+        if not reverse:
+            self.firsts += (first,)
+        return super().scan(tree, first, stop, reverse=reverse, limit=limit)
+
+
+def test_results_that_were_forgotten_are_not_walked_over_again() -> None:
+    store, limits = empty_txn(), Limits(once_count_max=3)
+    for number in range(20):
+        rows = Watched(store, limits)
+        asked = Asked(name="shop.order", arguments=b"", once=b"order %d" % number)
+        assert once.run_once(rows, asked, lambda: b"done", limits, 0.0) == b"done"
+        lowest = max(0, number - 3)
+        assert rows.firsts == (b"s" + lowest.to_bytes(8, "big"),)
+    held = TxnRows(store, limits).scan("$once", b"k", b"l", reverse=False, limit=100)
+    assert [key for key, _ in held] == [b"korder 17", b"korder 18", b"korder 19"]
 
 
 def test_a_transaction_is_over_when_it_is() -> None:

@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from roost.faces import Closed, LoopThread
 from roost.testing.patience import wait_until
 from tests.faces.example.aio.counting import Counter as AsyncCounter
 from tests.faces.example.blocking import Counter, Step, open_counter
@@ -70,3 +71,17 @@ def test_a_translated_body_runs_in_the_callers_thread() -> None:
     with Counter(3) as counter:
         assert counter.twice(change) == 5
     assert seen == [threading.current_thread().name] * 2
+
+
+def test_whoever_closes_while_another_thread_does_is_not_told_that_it_was_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    counter = Counter()
+    counter.add(1)
+    counter.close()
+    # What a thread sees that looked just before the other one had ended the loop.
+    monkeypatch.setattr(LoopThread, "is_over", False)
+    counter.close()
+    with pytest.raises(Closed):
+        counter.add(1)
+    assert not threads()

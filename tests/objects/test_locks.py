@@ -314,6 +314,8 @@ def test_what_cannot_be_is_refused_when_it_is_made(tmp_path: Path) -> None:
             lambda: objects.lock("a", ttl_s=float("nan")),
             lambda: objects.lock("", ttl_s=1),
             lambda: objects.lock(b"a", ttl_s=1),  # type: ignore[arg-type]  # that is the point
+            lambda: objects.leader("a", value="\ud800", ttl_s=1),
+            lambda: objects.leader("a", value=7, ttl_s=1),  # type: ignore[arg-type]  # as above
             lambda: objects.semaphore("a", permits=0, ttl_s=1),
             lambda: objects.barrier("a", parties=0),
         ):

@@ -1,6 +1,8 @@
 """Snapshots of machines on members in virtual time: who was behind goes on from one."""
 
+import tempfile
 from dataclasses import replace
+from errno import ENOSPC
 from pathlib import Path
 from typing import BinaryIO
 
@@ -131,6 +133,34 @@ def test_a_machine_that_cannot_be_saved_goes_on_and_says_so(tmp_path: Path) -> N
         with pytest.raises(MachineStopped, match="cannot load the snapshot of command 30: Key"):
             await board.score("ada", 1)
         assert type(board._following.replica.stopped) is SnapshotUnreadable
+
+    with_members(tmp_path, story, size=1)
+
+
+def test_a_device_that_has_no_file_for_a_snapshot_stops_that_machine_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_file(**_given: object) -> object:
+        raise OSError(ENOSPC, "No space left on device")
+
+    async def story(members: Members) -> None:
+        board = await open_at(members, 0)
+        await board.score("ada", 1)
+        with monkeypatch.context() as patched:
+            patched.setattr(tempfile, "TemporaryFile", no_file)
+            with pytest.raises(SnapshotFailed, match=r"no file for a snapshot .* No space"):
+                await board.snapshot()
+        assert await board.score("ada", 1) == 2
+        assert await board.snapshot() == 2
+        await members.crash(0)
+        await members.open_at(0)
+        with monkeypatch.context() as patched:
+            patched.setattr(tempfile, "TemporaryFile", no_file)
+            board = await open_at(members, 0)
+        assert "No space left" in (await board.status()).stopped
+        with pytest.raises(MachineStopped, match="start this member again"):
+            await board.score("ada", 1)
+        await members.at(0).tree("another").put(b"a", b"1")
 
     with_members(tmp_path, story, size=1)
 

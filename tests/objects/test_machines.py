@@ -329,6 +329,22 @@ def test_who_has_waited_for_long_enough_is_told_that_it_does_happen(tmp_path: Pa
     with_members(tmp_path, story, size=1)
 
 
+def test_a_machine_that_is_opened_while_it_is_closed_leaves_nothing_open(tmp_path: Path) -> None:
+    async def story(members: Members) -> None:
+        database = members.at(0)
+        for name in ("one", "two"):
+            await database.machine(name, Board)
+        closing = asyncio.ensure_future(database.close())
+        opening = [asyncio.ensure_future(database.machine(f"{it}", Board)) for it in range(5)]
+        await closing
+        for it in await asyncio.gather(*opening, return_exceptions=True):
+            assert not isinstance(it, BaseException) or isinstance(it, Closed)
+        with pytest.raises(Closed):
+            await database.tree("t").get(b"a")
+
+    with_members(tmp_path, story, size=1)
+
+
 def test_who_waits_when_the_database_is_closed_is_told(tmp_path: Path) -> None:
     async def story(members: Members) -> None:
         board = await open_at(members, 0)

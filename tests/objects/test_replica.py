@@ -134,6 +134,28 @@ def test_a_command_that_would_leave_stops_its_copy_and_nothing_else(how: str) ->
     assert isinstance(one.stopped, CommandFailed)
 
 
+class Mumbler(Board):
+    """A board with a command whose refusals are hard to write down."""
+
+    @command
+    def mumble(self, context: Context, text: str) -> None:
+        del context
+        raise {
+            "text": roost.Refused("no such file: \udcff", code="\udcff"),
+            "code": roost.Refused("no", code=7),  # type: ignore[arg-type]  # that is the point
+        }[text]
+
+
+@pytest.mark.parametrize(
+    ("how", "said"), [("text", ("no such file: \\udcff", "\\udcff")), ("code", ("no", ""))]
+)
+def test_a_refusal_is_kept_as_what_can_be_written_down(how: str, said: tuple[str, str]) -> None:
+    one = copy_of(Mumbler)
+    done = one.carry_out(row_of(Mumbler.mumble, how, is_kept=True))
+    assert done is not None and (done.said.text, done.said.code) == said
+    assert again(one).result_of(1) == done.said
+
+
 def test_a_command_that_nobody_knows_is_never_skipped() -> None:
     one = copy_of()
     row = msgspec.structs.replace(row_of(Board.score, "ada", 1), command="levitate")

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roost.store import WRITE_BYTES_MAX, BadTreeName, Txn
-from roost.store.catalog import CATALOG_ID, FIRST_TREE_ID
+from roost.store import WRITE_BYTES_MAX, BadTreeName, TooManyTrees, Txn
+from roost.store.catalog import CATALOG_ID, FIRST_TREE_ID, LAST_TREE_ID
 from roost.store.layer import Layer
 from roost.store.puts import decode_puts
 from roost.store.view import View
@@ -211,6 +211,16 @@ def test_a_tree_is_made_once_and_its_id_is_never_anothers() -> None:
     assert txn.tree("first") == first
     assert txn.encode() == written, "a tree that is there is only looked up"
     assert [name for name, _ in txn.scan(CATALOG_ID)] == [b"first", b"second"]
+
+
+def test_the_last_tree_that_can_be_made_is_made_and_one_more_is_refused() -> None:
+    txn = begin({})
+    txn.put(CATALOG_ID, b"before", (LAST_TREE_ID - 1).to_bytes(2, "big"))
+    assert txn.tree("last").id == LAST_TREE_ID
+    written = txn.encode()
+    with pytest.raises(TooManyTrees, match="65534"):
+        txn.tree("more")
+    assert (txn.tree("last").id, txn.encode()) == (LAST_TREE_ID, written)
 
 
 @pytest.mark.parametrize("name", ["", "a b", "\x7f", "ä", "x" * 129])

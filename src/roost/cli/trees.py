@@ -7,7 +7,14 @@ from pathlib import Path
 import click
 
 from roost.cli.shared import say_json
-from roost.database.catalogue import derived_of, derived_rows_of, has_derived, rows_of, trees_of
+from roost.database.catalogue import (
+    derived_of,
+    derived_rows_of,
+    has_derived,
+    printable,
+    rows_of,
+    trees_of,
+)
 from roost.database.environment import drop_offline, open_derived_file
 from roost.errors import RoostError
 from roost.member import open_store_file
@@ -46,7 +53,7 @@ def trees(data_dir: Path, *, as_json: bool) -> None:
     click.echo(f"{'NAME':<{width}}  {'KEYS':>10}  {'BYTES':>12}  {'PAGES':>8}  TYPES, PURPOSE")
     for it in found:
         kinds = f"{it.keys} -> {it.values}" if it.keys else ""
-        said = "; ".join(filter(None, (kinds, it.purpose)))
+        said = "; ".join(filter(None, (kinds, printable(it.purpose))))
         counts = f"{it.key_count:>10}  {it.content_bytes:>12}  {it.page_count:>8}"
         click.echo(f"{it.name:<{width}}  {counts}  {said}".rstrip())
     click.echo(f"as of entry {index}", err=True)

@@ -17,6 +17,7 @@ from roost.database.errors import Refused
 from roost.errors import UNDECODABLE, RoostError
 from roost.member.errors import OperationFailed as MemberFailed
 from roost.member.errors import RequestTooLarge
+from roost.outcome import code_of, text_of
 
 # All operations of a program are one to the member; see `runner`.
 RUN_OPERATION = "database.run"
@@ -67,8 +68,7 @@ def decode_asked(body: bytes) -> Asked:
 def encode_refusal(refusal: errors.Refused) -> bytes:
     """A refusal as an answer; one of somebody's own class goes as what it is derived from."""
     kind = next(it.__name__ for it in type(refusal).__mro__ if it.__name__ in _KINDS)
-    code = getattr(refusal, "code", "")
-    said = Refusal(kind=kind, text=str(refusal), code=code if isinstance(code, str) else "")
+    said = Refusal(kind=kind, text=text_of(refusal), code=code_of(refusal))
     return SAID_NO + msgspec.msgpack.encode(said)
 
 

@@ -144,13 +144,20 @@ def _declared(view: View, name: str) -> Declared:
 
 def _shown_key(key: bytes, codec: str) -> str:
     if codec == "str":
-        return key.decode(errors="backslashreplace")
+        return printable(key.decode(errors="backslashreplace"))
     if codec in ("int", "datetime") or codec.startswith(("tuple[", "multi[")):
         try:
-            return " ".join(map(str, decode_parts(key)))
+            return printable(" ".join(map(str, decode_parts(key))))
         except KeyUndecodable:
             return shown(key)
     return shown(key)
+
+
+def printable(text: str) -> str:
+    """Text of one line, which does nothing to a terminal."""
+    if text.isprintable():
+        return text
+    return "".join(it if it.isprintable() else it.encode("unicode_escape").decode() for it in text)
 
 
 def _shown_value(value: bytes, codec: str) -> str:

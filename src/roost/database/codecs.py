@@ -31,12 +31,18 @@ from roost.database.ordered import (
     decode_parts,
     encode_part,
     encode_parts,
+    shown,
     utf8,
 )
+from roost.errors import UNDECODABLE
+from roost.outcome import text_of
 
 K = TypeVar("K")
 V = TypeVar("V")
 NAME_CHARACTERS_MAX = 200
+# What msgspec raises at what it cannot write down, or what is not of the type that it was said to
+# be: `msgspec.MsgspecError` is a ValueError, and so is what text that is no Unicode ends with.
+UNENCODABLE = (ValueError, TypeError, RecursionError, OverflowError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,20 +138,22 @@ def decoder_of(kind: Any) -> msgspec.msgpack.Decoder[Any]:  # Any: an annotation
 
 def _no_prefix(kind: str) -> Callable[[Any], bytes]:
     def encode(prefix: object) -> bytes:
-        raise BadKey(f"{prefix!r}: keys of type {kind} have no prefixes; give `first` and `stop`")
+        raise BadKey(
+            f"{shown(prefix)}: keys of type {kind} have no prefixes; give `first` and `stop`"
+        )
 
     return encode
 
 
 def _plain_bytes(key: Any) -> bytes:  # Any: it is what we find out
     if not isinstance(key, bytes):
-        raise BadKey(f"{key!r} is a {type(key).__name__}; this tree has keys of type bytes")
+        raise BadKey(f"{shown(key)} is a {type(key).__name__}; this tree has keys of type bytes")
     return key
 
 
 def _text(key: Any) -> bytes:  # Any: it is what we find out
     if not isinstance(key, str):
-        raise BadKey(f"{key!r} is a {type(key).__name__}; this tree has keys of type str")
+        raise BadKey(f"{shown(key)} is a {type(key).__name__}; this tree has keys of type str")
     return utf8(key)
 
 
@@ -167,7 +175,7 @@ def _key_codec(kind: Any) -> KeyCodec[Any]:  # Any: annotations, which have no c
 
     def check(key: object) -> Any:
         if not fits(key):
-            raise BadKey(f"{key!r} is no key of this tree, whose keys are {name}")
+            raise BadKey(f"{shown(key)} is no key of this tree, whose keys are {name}")
         return key
 
     def checked(key: Any) -> Any:
@@ -195,7 +203,7 @@ def _key_codec(kind: Any) -> KeyCodec[Any]:  # Any: annotations, which have no c
 def _tuple_prefix(prefix: object) -> bytes:
     if not isinstance(prefix, tuple):
         raise BadKey(
-            f"{prefix!r}: a prefix of keys that are tuples is a tuple of their first parts"
+            f"{shown(prefix)}: a prefix of keys that are tuples is a tuple of their first parts"
         )
     return encode_parts(prefix)
 
@@ -234,7 +242,7 @@ def _value_codec(kind: Any) -> ValueCodec[Any]:  # Any: annotations, which have 
     def decode(content: bytes) -> Any:
         try:
             return decoder.decode(content)
-        except (msgspec.MsgspecError, RecursionError) as error:
+        except UNDECODABLE as error:
             raise ValueUndecodable(f"a value of the tree is no {name}: {error}") from error
 
     def encode(value: Any) -> bytes:
@@ -243,8 +251,8 @@ def _value_codec(kind: Any) -> ValueCodec[Any]:  # Any: annotations, which have 
             # Nothing checks what is put into a field, and a wrong value would be found by the one
             # who reads it, years later.
             decoder.decode(content)
-        except (msgspec.MsgspecError, TypeError, RecursionError, OverflowError) as error:
-            raise BadValue(f"{value!r} is no {name}: {error}") from error
+        except UNENCODABLE as error:
+            raise BadValue(f"{shown(value)} is no {name}: {text_of(error)}") from error
         return content
 
     return ValueCodec(f"msgpack {name}"[:NAME_CHARACTERS_MAX], encode, decode)
@@ -252,5 +260,6 @@ def _value_codec(kind: Any) -> ValueCodec[Any]:  # Any: annotations, which have 
 
 def _plain_value(value: Any) -> bytes:  # Any: it is what we find out
     if not isinstance(value, bytes):
-        raise BadValue(f"{value!r} is a {type(value).__name__}; this tree has values of type bytes")
+        kind = type(value).__name__
+        raise BadValue(f"{shown(value)} is a {kind}; this tree has values of type bytes")
     return value

@@ -38,7 +38,7 @@ from roost.database.dirty import Dirty, DirtyRange
 from roost.database.errors import DerivedFailed, Rebuilding
 from roost.database.limits import Limits
 from roost.errors import RoostError
-from roost.outcome import PROGRAM_FAULTS
+from roost.outcome import PROGRAM_FAULTS, in_words
 from roost.raft import Entry, EntryKind
 from roost.store import CATALOG_ID, METADATA_ID, Changes, Txn
 
@@ -294,8 +294,8 @@ class DerivingTree:
         try:
             made = self.derivation.rows(key, value, self._limits)
         except PROGRAM_FAULTS as error:
-            shown = f"{type(error).__name__}: {error}"
-            text = f"{self.name}: at the row {self.derivation.shown(key)} of its source: {shown}"
+            where = f"at the row {self.derivation.shown(key)} of its source"
+            text = f"{self.name}: {where}: {in_words(error)}"
             raise DerivedFailed(text) from error
         if len(made) > self.derivation.rows_max:
             self.oversized_count += 1

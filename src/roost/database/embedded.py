@@ -371,15 +371,23 @@ class Embedded:
         self.deriving.abandon()
         self._lose(self._ended)
 
+    def check_closable(self) -> None:
+        """Raise WrongLoop on another loop than ours, which goes on with it."""
+        is_ours = self._process == os.getpid()
+        if is_ours and asyncio.get_running_loop() is not self._loop:
+            raise WrongLoop("the database belongs to the event loop that opened it: close it there")
+
     async def close(self) -> None:
         """Hand leadership over, stop, and close all files; more than once does nothing.
 
         Raises:
+            WrongLoop: it is another loop's, which goes on with it.
             RoostError, OSError: what could not be closed; nothing runs all the same.
 
         """
         if self._process != os.getpid():
             return  # none of it came along
+        self.check_closable()
         self._is_closed = True
         self._start_end()
         assert self._closing is not None, "it was started"

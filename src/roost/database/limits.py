@@ -11,6 +11,7 @@ from roost.journal import PAYLOAD_BYTES_MAX
 # What the members' own rows and the heads of records take of an entry besides.
 _ROOM_BYTES = 1 << 20
 KEY_BYTES_HARD_MAX = 1 << 20
+WRITE_SET_BYTES_HARD_MAX = PAYLOAD_BYTES_MAX - _ROOM_BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +28,7 @@ class Limits:
 
     key_bytes_max: int = 4 << 10
     value_bytes_max: int = 8 << 20
-    write_set_bytes_max: int = PAYLOAD_BYTES_MAX - _ROOM_BYTES
+    write_set_bytes_max: int = WRITE_SET_BYTES_HARD_MAX
     write_set_rows_max: int = 1_000_000
     hold_s: float = 0.05
     # How many results are kept for `once`, and for how long.
@@ -36,12 +37,13 @@ class Limits:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
-        for name in self.__dataclass_fields__:
-            if getattr(self, name) <= 0:
-                raise BadOpening(f"{name} must be more than 0")
+        for name, field in self.__dataclass_fields__.items():
+            it, wanted = getattr(self, name), (int, float) if field.type is float else int
+            if not isinstance(it, wanted) or isinstance(it, bool) or not it > 0:
+                raise BadOpening(f"{name}={it!r} must be a number, and more than 0")
         if self.key_bytes_max > KEY_BYTES_HARD_MAX:
             raise BadOpening(f"key_bytes_max must be at most {KEY_BYTES_HARD_MAX}")
-        most = PAYLOAD_BYTES_MAX - _ROOM_BYTES
+        most = WRITE_SET_BYTES_HARD_MAX
         if self.write_set_bytes_max > most:
             raise BadOpening(f"write_set_bytes_max must be at most {most}: an entry holds no more")
 

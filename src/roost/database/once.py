@@ -2,6 +2,8 @@
 
     $once   "k", key        ->  MessagePack `Kept`: what was asked, when, and the answer
             "s", u64        ->  the key that was kept as number so-and-so, oldest first
+            "l"             ->  u64, a number below which none is kept; traces of what was removed
+                                since the last flush lie there, and are not walked over
 
 The row is written in the write set of the operation itself: both are there, or neither.  A refusal
 writes nothing and is not kept, so a retry asks again.  What is too old, or too many, goes with the
@@ -15,7 +17,7 @@ from struct import Struct
 import msgspec
 
 from roost.database.answers import Asked
-from roost.database.errors import OnceTaken
+from roost.database.errors import KeyTooLarge, OnceTaken
 from roost.database.limits import Limits
 from roost.database.rows import Rows
 
@@ -24,7 +26,8 @@ _KEYS = "once"
 KEY_BYTES_MAX = 256
 # How many rows of the past one operation removes: more than it adds, so the window gets narrower.
 REMOVED_MAX = 4
-_PLACE = Struct(">cQ")
+_PLACE, _LOW = Struct(">cQ"), Struct(">Q")
+_LOW_KEY = b"l"
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -51,38 +54,55 @@ def run_once(
 
     Raises:
         OnceTaken: the key was used for something else.
+        KeyTooLarge: it is longer than keys may be.
 
     """
     assert asked.once is not None, "it has a key"
+    if len(asked.once) > KEY_BYTES_MAX:
+        raise KeyTooLarge(f"once= is a key of 1 to {KEY_BYTES_MAX} bytes; "
+                          f"this has {len(asked.once)}")  # fmt: skip
     rows.open(TREE, _KEYS, _KEYS)
     key, digest = b"k" + asked.once, digest_of(asked)
     held = rows.get(TREE, key)
     kept = None if held is None else _decoder.decode(held)
     if kept is not None and now_s - kept.at_s <= limits.once_age_s:
         if kept.asked != digest:
-            raise OnceTaken(f"once={asked.once.decode()!r} was used for another operation, or for "
-                            "other arguments: use a key for one question only")  # fmt: skip
+            key_shown = asked.once.decode(errors="backslashreplace")
+            raise OnceTaken(f"once={key_shown!r} was used for another operation, or for other "
+                            "arguments: use a key for one question only")  # fmt: skip
         return kept.result
     result = run()
     newest = rows.scan(TREE, b"s", b"t", reverse=True, limit=1)
-    number = _PLACE.unpack(newest[0][0])[1] + 1 if newest else 0
+    low = _low_of(rows)
+    number = _PLACE.unpack(newest[0][0])[1] + 1 if newest else low
     if kept is not None:
         rows.delete(TREE, _PLACE.pack(b"s", kept.number))
     made = Kept(asked=digest, at_s=now_s, number=number, result=result)
     rows.put(TREE, key, msgspec.msgpack.encode(made))
     rows.put(TREE, _PLACE.pack(b"s", number), asked.once)
-    _forget(rows, number, limits, now_s)
+    kept_low = _forget(rows, low, number, limits, now_s)
+    if kept_low != low:
+        rows.put(TREE, _LOW_KEY, _LOW.pack(kept_low))
     return result
 
 
-def _forget(rows: Rows, number: int, limits: Limits, now_s: float) -> None:
-    """Remove what is out of the window, a few rows."""
-    for place, key in rows.scan(TREE, b"s", b"t", reverse=False, limit=REMOVED_MAX):
+def _low_of(rows: Rows) -> int:
+    held = rows.get(TREE, _LOW_KEY)
+    return 0 if held is None else int(_LOW.unpack(held)[0])
+
+
+def _forget(rows: Rows, low: int, number: int, limits: Limits, now_s: float) -> int:
+    """Remove what is out of the window, a few rows; below which number none is kept then."""
+    first = _PLACE.pack(b"s", low)
+    for place, key in rows.scan(TREE, first, b"t", reverse=False, limit=REMOVED_MAX):
         held = rows.get(TREE, b"k" + key)
-        is_many = number - _PLACE.unpack(place)[1] >= limits.once_count_max
+        at = _PLACE.unpack(place)[1]
+        is_many = number - at >= limits.once_count_max
         if held is not None and not is_many:
             is_old = now_s - _decoder.decode(held).at_s > limits.once_age_s
             if not is_old:
-                return
+                return low
         rows.delete(TREE, place)
         rows.delete(TREE, b"k" + key)
+        low = at + 1
+    return low

@@ -18,9 +18,11 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, get_type_hints
 
 import msgspec
 
-from roost.database.codecs import decoder_of
+from roost.database.codecs import UNENCODABLE, decoder_of
 from roost.database.errors import BadArgument, BadDeclaration, OtherResult, UnknownOperation
 from roost.database.transaction import Transaction
+from roost.errors import UNDECODABLE
+from roost.outcome import text_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -77,8 +79,8 @@ class Operation(Generic[P, R_co]):
                 args = tuple(bound.arguments.values())
             body = msgspec.msgpack.encode(args)
             self._arguments.decode(body)
-        except (msgspec.MsgspecError, TypeError, RecursionError, OverflowError) as error:
-            raise BadArgument(f"{self.name}{self._signature}: {error}") from error
+        except UNENCODABLE as error:
+            raise BadArgument(f"{self.name}{self._signature}: {text_of(error)}") from error
         return body
 
     def run(self, txn: Transaction, body: bytes) -> bytes:
@@ -120,7 +122,7 @@ class Operation(Generic[P, R_co]):
         """
         try:
             arguments: tuple[Any, ...] = self._arguments.decode(body)
-        except (msgspec.MsgspecError, RecursionError) as error:
+        except UNDECODABLE as error:
             text = f"{self.name} has other arguments where it runs: {error}; upgrade all members"
             raise UnknownOperation(text) from error
         return arguments
@@ -134,7 +136,7 @@ class Operation(Generic[P, R_co]):
         """
         try:
             found: R_co = self._result.decode(content)
-        except (msgspec.MsgspecError, RecursionError) as error:
+        except UNDECODABLE as error:
             raise OtherResult(
                 f"{self.name} was done, and returned something else where it ran than it does "
                 f"here: {error}; give what returns another type a new name"
@@ -166,6 +168,8 @@ class Operations:
                 of that name.
 
         """
+        if not callable(function) or not hasattr(function, "__name__"):
+            raise BadDeclaration(f"{function!r} is no function with a name: use a `def`")
         name = f"{self.name}.{function.__name__}"
         if name in self._operations:
             raise BadDeclaration(f"{name} is declared twice: give one of them another name")
@@ -185,6 +189,8 @@ def by_name(groups: Iterable[Operations]) -> dict[str, Operation[Any, Any]]:
         BadDeclaration: two have one name.
 
     """
+    if not isinstance(groups, Iterable):
+        raise BadDeclaration(f"operations={groups!r}: a list of groups, as operations=[bank]")
     found: dict[str, Operation[Any, Any]] = {}
     for group in groups:
         if not isinstance(group, Operations):
@@ -205,7 +211,11 @@ def _check_name(name: str) -> None:
 
 def _signature(name: str, function: Callable[..., Any]) -> tuple[inspect.Signature, dict[str, Any]]:
     _check_name(name.partition(".")[2])
-    if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
+    if (
+        inspect.iscoroutinefunction(function)
+        or inspect.isgeneratorfunction(function)
+        or inspect.isasyncgenfunction(function)
+    ):
         text = "an operation runs from its beginning to its end at once; use a plain `def`"
         raise BadDeclaration(f"{name}: {text}")
     try:

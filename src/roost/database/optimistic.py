@@ -19,9 +19,9 @@ from roost.database.declared import Declared, Found
 from roost.database.errors import Conflict, WriteSetTooLarge
 from roost.database.limits import Limits, TreeLimits, check_key, check_value, check_write_set
 from roost.database.operations import Operation
-from roost.database.rows import Row, Rows, TxnRows, check_annotation, check_purpose, scan_view
+from roost.database.rows import Row, Rows, TxnRows, check_annotation, check_description, scan_view
 from roost.database.transaction import Transaction
-from roost.store import METADATA_ID, Mark, Store, check_name
+from roost.store import CATALOG_ID, LAST_TREE_ID, METADATA_ID, Mark, Store, check_name
 
 DIGEST_BYTES = 16
 # How many rows one transaction may read; the leader looks at all of them in one step.
@@ -133,6 +133,9 @@ class GuardedRows:
         self.done: list[Done] = []
         self._written_bytes = self._read_count = 0
         self._opened: dict[str, Declared] = {}
+        # Trees that are made here have numbers of their own, from the last one down: what they
+        # are called in the end is said where all of it is committed.
+        self._next_made_id = LAST_TREE_ID
 
     def _find(self, tree: str) -> Found:
         check_name(tree)
@@ -198,9 +201,11 @@ class GuardedRows:
         if found.id is not None:
             return found.id
         row = found.declared or self._opened[tree]
-        made = self._own.tree(tree)
+        # The next number may become another tree's meanwhile, whose rows ours must not hide.
+        tree_id, self._next_made_id = self._next_made_id, self._next_made_id - 1
+        self._own.put(CATALOG_ID, tree.encode("ascii"), tree_id.to_bytes(2, "big"))
         self._own.put(METADATA_ID, declared.row_name(tree), declared.encode(row))
-        return made.id
+        return tree_id
 
     def put(self, tree: str, key: bytes, value: bytes) -> None:
         """See `Rows.put`."""
@@ -227,7 +232,7 @@ class GuardedRows:
 
     def describe(self, tree: str, purpose: str, limits: TreeLimits) -> None:
         """See `Rows.describe`."""
-        check_purpose(purpose)
+        check_description(purpose, limits)
         self._find(tree)
         said = Describing(
             tree=tree,

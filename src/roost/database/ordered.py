@@ -29,10 +29,13 @@ from datetime import UTC, datetime, timedelta
 from struct import Struct
 
 from roost.database.errors import BadKey, KeyUndecodable
+from roost.outcome import PROGRAM_FAULTS
 
 Part = bytes | str | int | datetime | tuple["Part", ...]
 
 DEPTH_MAX = 16
+# Of what an error quotes.
+SHOWN_CHARACTERS_MAX = 200
 INT_BYTES_MAX = 31
 _TUPLE, _BYTES, _STR, _INT, _MOMENT, _END = 0x05, 0x10, 0x20, 0x40, 0x80, 0x00
 _U64 = Struct(">Q")
@@ -41,6 +44,15 @@ _MIDDLE = 1 << 63
 _SMALL, _COUNTS = 1 << 64, [bytes([_INT + count]) for count in range(9)]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+
+
+def shown(it: object) -> str:
+    """Something of a program's, for the text of an error: a beginning of it, where it is long."""
+    try:
+        text = repr(it)
+    except PROGRAM_FAULTS as failure:  # it is the program's own code
+        text = f"<what cannot be shown: {type(failure).__name__}>"
+    return text if len(text) <= SHOWN_CHARACTERS_MAX else f"{text[:SHOWN_CHARACTERS_MAX]}..."
 
 
 def encode_parts(parts: tuple[Part, ...]) -> bytes:
@@ -114,7 +126,7 @@ def after_parts(prefix: bytes) -> bytes:
 def _encode(out: bytearray, part: Part, depth_left: int) -> None:
     match part:
         case bool():
-            raise BadKey(f"{part!r} is neither a number nor text: use 0 and 1")
+            raise BadKey(f"{shown(part)} is neither a number nor text: use 0 and 1")
         case bytes():
             out.append(_BYTES)
             out += part.replace(b"\0", b"\0\xff")
@@ -137,7 +149,7 @@ def _encode(out: bytearray, part: Part, depth_left: int) -> None:
             out.append(_END)
         case _:
             raise BadKey(
-                f"{part!r} is a {type(part).__name__}; keys are bytes, str, int, datetime and "
+                f"{shown(part)} is a {type(part).__name__}; keys are bytes, str, int, datetime and "
                 "tuples of these"
             )
 
@@ -152,7 +164,7 @@ def utf8(text: str) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError as error:
-        raise BadKey(f"{text!r} is no Unicode text: {error.reason}") from error
+        raise BadKey(f"{shown(text)} is no Unicode text: {error.reason}") from error
 
 
 def _encode_int(out: bytearray, number: int) -> None:
@@ -169,9 +181,13 @@ def _encode_int(out: bytearray, number: int) -> None:
 
 
 def _microseconds(moment: datetime) -> int:
-    if moment.tzinfo is None:
+    if moment.utcoffset() is None:
         raise BadKey(f"{moment!r} has no time zone, so nobody can say when it is: give one")
-    return (moment - _EPOCH) // _MICROSECOND
+    try:
+        return (moment.astimezone(UTC) - _EPOCH) // _MICROSECOND
+    except OverflowError as error:
+        # It would be in no year that there is, where it is read.
+        raise BadKey(f"{moment!r} has no date in UTC: {error}") from error
 
 
 def _parts(key: bytes) -> Iterator[Part]:

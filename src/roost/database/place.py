@@ -61,6 +61,7 @@ def place_of(
         BadSetting: a setting has a value that cannot be used.
 
     """
+    _check_told(path, name, members)
     if isinstance(members, Mapping) and join:
         raise BadOpening("members= begins a cluster and join= comes to one: give one of them")
     settings = _settings(name, members, join, given)
@@ -102,6 +103,21 @@ def place_of(
         joins=bool(join) or settings.initial_cluster_state == "existing",
         temporary=temporary,
     )
+
+
+def _check_told(path: object, name: object, members: object) -> None:
+    """Refuse what is of another type; what is empty would be found somewhere else than is meant."""
+    try:
+        text = None if path is None else os.fspath(path)  # type: ignore[call-overload]  # it is what we find out
+    except TypeError:
+        text = b""
+    if path is not None and (not isinstance(text, str) or not text or "\0" in text):
+        raise BadOpening(f"{path!r} is no path of a directory; None = in memory")
+    if not isinstance(name, str):
+        raise BadOpening(f"name={name!r} is no text")
+    if members is not None and not isinstance(members, Mapping):
+        raise BadOpening(f"members={members!r}: a mapping of names to addresses, "
+                         '{"m1": "10.0.0.1:2380", ...}')  # fmt: skip
 
 
 def remove(temporary: Path | None) -> None:
@@ -177,7 +193,10 @@ def _heard_at(settings: Settings, urls: tuple[str, ...], taken: Mapping[str, Any
 
 def urls_of(said: Urls) -> tuple[str, ...]:
     """`10.0.0.1:2380`, or URLs, as URLs."""
-    texts = (said,) if isinstance(said, str) else tuple(said)
+    try:
+        texts = (said,) if isinstance(said, str) else tuple(said)
+    except TypeError:
+        texts = ()
     if not texts or not all(isinstance(it, str) and it for it in texts):
         raise BadOpening(f"{said!r} is no address: give host:port, or http://host:port")
     return tuple(it if "://" in it else f"http://{it}" for it in texts)

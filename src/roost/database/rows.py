@@ -15,6 +15,8 @@ from roost.database import declared
 from roost.database.declared import Declared, Found
 from roost.database.errors import BadKey, BadValue
 from roost.database.limits import (
+    KEY_BYTES_HARD_MAX,
+    WRITE_SET_BYTES_HARD_MAX,
     Limits,
     TreeLimits,
     check_key,
@@ -91,15 +93,22 @@ def check_annotation(kind: int, data: bytes) -> None:
         raise BadValue("the data of an annotation are bytes")
 
 
-def check_purpose(purpose: str) -> None:
-    """Refuse what is no line of text.
+def check_description(purpose: str, limits: TreeLimits) -> None:
+    """Refuse what is no line of text, and limits that no tree can have.
 
     Raises:
-        BadValue: it is not.
+        BadValue: one of them is not what it must be.
 
     """
-    if not isinstance(purpose, str) or len(purpose) > declared.PURPOSE_CHARACTERS_MAX:
-        raise BadValue(f"a purpose is text of {declared.PURPOSE_CHARACTERS_MAX} characters at most")
+    most = declared.PURPOSE_CHARACTERS_MAX
+    if not isinstance(purpose, str) or len(purpose) > most:
+        raise BadValue(f"a purpose is text of {most} characters at most")
+    for name, it, most in (
+        ("key_bytes_max", limits.key_bytes_max, KEY_BYTES_HARD_MAX),
+        ("value_bytes_max", limits.value_bytes_max, WRITE_SET_BYTES_HARD_MAX),
+    ):
+        if type(it) is not int or not 0 <= it <= most:
+            raise BadValue(f"{name}={it!r}: bytes, up to {most}; 0 = as the database")
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +236,7 @@ class TxnRows:
 
     def describe(self, tree: str, purpose: str, limits: TreeLimits) -> None:
         """See `Rows.describe`."""
-        check_purpose(purpose)
+        check_description(purpose, limits)
         found = self._find(tree)
         row = msgspec.structs.replace(
             found.declared or Declared(key="", value=""),

@@ -21,10 +21,12 @@ from roost.database.operations import Operation
 from roost.database.rows import TxnRows
 from roost.database.transaction import Transaction
 from roost.errors import DeviceFault
-from roost.outcome import PROGRAM_FAULTS
+from roost.member.pipeline.forwarded import BODY_BYTES_MAX
+from roost.outcome import PROGRAM_FAULTS, in_words
 from roost.store import Txn
 
 logger = logging.getLogger(__name__)
+RESULT_BYTES_MAX = BODY_BYTES_MAX - len(RAN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ class Runner:
             txn.rollback(mark)
             self._failed_count += 1
             logger.exception("operation %s failed", name)
-            return encode_refusal(OperationFailed(f"{name}: {type(error).__name__}: {error}"))
+            return encode_refusal(OperationFailed(f"{name}: {in_words(error)}"))
         finally:
             self._note(name, self._clock_s() - begun_s)
 
@@ -119,6 +121,12 @@ class Runner:
                     lambda: operation.run(transaction, asked.arguments),
                     self._limits,
                     self._wall_s(),
+                )
+            if len(result) > RESULT_BYTES_MAX:
+                # On its way to another member it would be lost, and what was done would not.
+                raise OperationFailed(
+                    f"{asked.name} returned {len(result)} bytes, and an answer has "
+                    f"{RESULT_BYTES_MAX} at most: return less, and read the rest from its tree"
                 )
             rows.finish()
             return result

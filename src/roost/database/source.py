@@ -53,10 +53,14 @@ class Counted:
 class LiveSource:
     """A member's applied trees; `wait_ready` is its barrier, or nothing."""
 
-    def __init__(self, view: View, wait_ready: Callable[[], Awaitable[None]]) -> None:
-        """Read `view`, which is always the newest."""
+    def __init__(
+        self, view: View, wait_ready: Callable[[], Awaitable[None]], check: Callable[[], None]
+    ) -> None:
+        """Read `view`, which is always the newest; `check()` raises when nothing is to be read."""
         self._view = view
         self._wait_ready = wait_ready
+        # A walk over a tree goes on in later turns, in which the member may have ended.
+        self._check = check
 
     async def ready(self) -> None:
         """See `Source.ready`."""
@@ -76,10 +80,12 @@ class LiveSource:
         self, tree_id: int | None, first: bytes, stop: bytes | None, *, reverse: bool, limit: int
     ) -> list[Row]:
         """See `Source.scan`."""
+        self._check()
         return scan_view(self._view, tree_id, first, stop, reverse=reverse, limit=limit)
 
     def count(self, tree_id: int | None, first: bytes, stop: bytes | None, limit: int) -> Counted:
         """See `Source.count`."""
+        self._check()
         if tree_id is None:
             return Counted(0, first)
         count, last = 0, first

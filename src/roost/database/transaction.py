@@ -11,9 +11,16 @@ from collections.abc import Callable, Iterator, MutableMapping
 from types import TracebackType
 from typing import Any, Generic, TypeVar, overload
 
-from roost.database.bounds import PAGE_ROWS, Range, Shape, check_limit, shape_of
+from roost.database.bounds import (
+    PAGE_ROWS,
+    Range,
+    Shape,
+    check_limit,
+    check_users_name,
+    shape_of,
+)
 from roost.database.conventions import WritableMultiTree, WritableQueue, multi_shape
-from roost.database.errors import TransactionOver
+from roost.database.errors import BadKey, TransactionOver
 from roost.database.limits import TreeLimits
 from roost.database.moments import Moment, no_moment
 from roost.database.rows import Rows
@@ -30,6 +37,9 @@ class Transaction:
         """Begin on `rows`; `moment` tells the time where it runs."""
         self._rows: Rows | None = rows
         self._moment = moment
+        # The savepoints that can be come back to, by number, and the next number.
+        self._places: list[int] = []
+        self._place_count = 0
 
     def rows(self) -> Rows:
         """What it stands on.
@@ -99,7 +109,15 @@ class Transaction:
         """Remove all keys of a tree from `first` to before `stop`, as bytes; None = the end.
 
         It costs one row, whatever it removes.
+
+        Raises:
+            BadTreeName, NotYourTree: it is no tree of yours.
+            BadKey: the bounds are not bytes.
+
         """
+        check_users_name(tree)
+        if not isinstance(first, bytes) or not isinstance(stop, bytes | None):
+            raise BadKey(f"{first!r} to {stop!r}: the bounds are bytes, and None is the end")
         self.rows().delete_range(tree, first, stop)
 
     def describe(
@@ -110,9 +128,11 @@ class Transaction:
         `roost trees` shows it.
 
         Raises:
-            BadValue: the purpose is no text, or too long.
+            BadTreeName, NotYourTree: it is no tree of yours.
+            BadValue: the purpose is no text, or too long; or no key or value can be so large.
 
         """
+        check_users_name(tree)
         self.rows().describe(tree, purpose, TreeLimits(key_bytes_max, value_bytes_max))
 
     def annotate(self, kind: int, data: bytes) -> None:
@@ -140,20 +160,37 @@ class Transaction:
         As a context manager it undoes what was written in its block when that raises, and lets the
         error go on.  Undoing carries out the rest of the batch again, which is not for free.
         """
-        return Savepoint(self.rows)
+        self._place_count += 1
+        made = Savepoint(self.rows, self._places, self._place_count)
+        self._places.append(self._place_count)
+        return made
 
 
 class Savepoint:
     """A place in a transaction."""
 
-    def __init__(self, rows: Callable[[], Rows]) -> None:
-        """Here."""
+    def __init__(self, rows: Callable[[], Rows], places: list[int], number: int) -> None:
+        """Here, behind the other `places` of the transaction."""
         self._rows = rows
+        self._places = places
+        self._depth, self._number = len(places), number
         self._mark = rows().savepoint()
 
     def rollback(self) -> None:
-        """Undo what was written since."""
-        self._rows().rollback(self._mark)
+        """Undo what was written since, savepoints among it; it may be come back to again.
+
+        Raises:
+            TransactionOver: one before it was come back to, so this one never was.
+
+        """
+        rows, places = self._rows(), self._places
+        if self._depth >= len(places) or places[self._depth] != self._number:
+            raise TransactionOver(
+                "this savepoint was undone with one before it: what was written since is not known "
+                "any more; make another"
+            )
+        rows.rollback(self._mark)
+        del places[self._depth + 1 :]
 
     def __enter__(self) -> "Savepoint":
         return self

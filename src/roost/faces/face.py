@@ -2,9 +2,12 @@
 
 import atexit
 import logging
+from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any, Self
 from weakref import WeakSet
 
+from roost.faces.errors import Closed
 from roost.faces.loop_thread import LoopThread
 
 logger = logging.getLogger(__name__)
@@ -37,10 +40,17 @@ class Face:
         """As `_of`; None for none."""
         return None if inner is None else cls._of(inner, loop)
 
-    def _close_loop(self) -> None:
-        """End the loop, if it is ours."""
-        if self._owns_loop:
-            self._loop.close()
+    def _close(self, work: Coroutine[Any, Any, object]) -> None:
+        """Have `work` close it, unless that was done; and end the loop, if it is ours."""
+        if self._loop.is_over:
+            work.close()
+            return
+        try:
+            with suppress(Closed):  # by another thread meanwhile
+                self._loop.call(work)
+        finally:
+            if self._owns_loop:
+                self._loop.close()
 
 
 # Those that nobody may have closed when the interpreter ends.

@@ -190,13 +190,10 @@ class Writer:
                     f"    yield {_name(gives[1])}._of(it, self._loop)"
                 )
             return f"return self._loop.iterate({asked})"
+        if node.name == "close":
+            return f"self._close({asked})"
         if isinstance(node, ast.AsyncFunctionDef):
             asked = f"self._loop.call({asked})"
-        if node.name == "close":
-            return (
-                "if self._loop.is_over:\n    return\n"
-                f"try:\n    {asked}\nfinally:\n    self._close_loop()"
-            )
         if returns == "Self":
             return f"{asked}\nreturn self"
         if returns == "None":

@@ -154,6 +154,35 @@ class OsFile:
         os.close(self._fd)
 
 
+# Locks that are held here.  A fork has what its parent had open, and would hold them, too, for as
+# long as it lives: nobody could open the directory again, whatever became of the parent.
+_lock_descriptors: set[int] = set()
+
+
+def _let_go() -> None:
+    """We are a fork: the locks are our parent's."""
+    for fd in _lock_descriptors:
+        os.close(fd)
+    _lock_descriptors.clear()
+
+
+os.register_at_fork(after_in_child=_let_go)
+
+
+class _LockFile(OsFile):
+    """A file whose lock is held until it is closed, or the process ends."""
+
+    def __init__(self, fd: int) -> None:
+        super().__init__(fd)
+        _lock_descriptors.add(fd)
+
+    def close(self) -> None:
+        """Give the lock back; that of a parent is left alone."""
+        if self._fd in _lock_descriptors:
+            _lock_descriptors.remove(self._fd)
+            super().close()
+
+
 class OsDisk:
     """The file system of the operating system; files 0600, directories 0700 (J1)."""
 
@@ -218,7 +247,7 @@ class OsDisk:
         except BlockingIOError:
             os.close(fd)
             return None
-        return OsFile(fd)
+        return _LockFile(fd)
 
     def boot_id(self, path: Path) -> str:
         """The kernel's boot id and the id of the mount, which no other mount ever has (J35)."""

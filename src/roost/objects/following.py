@@ -57,6 +57,7 @@ from roost.objects.machine import Declared
 from roost.objects.publishing import Publisher, SnapshotPolicy
 from roost.objects.replica import Replica, context_of
 from roost.objects.shapes import MachineCounts, MachineStatus
+from roost.outcome import in_words
 from roost.tasks import Tasks
 
 logger = logging.getLogger(__name__)
@@ -147,11 +148,13 @@ class Following:
         except (Closed, MemberEnded) as error:
             # Calls of the database say so, too.
             logger.info("the machine %r is followed no more: %s", self.name, error)
-        except RoostError as error:
+        except Exception as error:
+            # Whatever it is, a device without room or a bug of ours, whoever asks is told of it.
             logger.exception("the machine %r is followed no more", self.name)
             if self.replica.stopped is None:
-                self.replica.stop(MachineStopped(f"the machine {self.name!r} is followed no more: "
-                                                  f"{error}"))  # fmt: skip
+                self.replica.stop(MachineStopped(
+                    f"the machine {self.name!r} is followed no more: {in_words(error)}; start this "
+                    "member again when that is mended"))  # fmt: skip
         finally:
             self._end()
 

@@ -71,5 +71,6 @@ class Machines:
 
     async def close(self) -> None:
         """Follow them no more."""
-        for it in self._open.values():
+        while self._open:  # others may be opened meanwhile
+            _, it = self._open.popitem()
             await it.close()

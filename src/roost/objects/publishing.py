@@ -32,7 +32,7 @@ from roost.objects.layouts.machines import (
 )
 from roost.objects.replica import Replica
 from roost.objects.waiting import Looks
-from roost.outcome import PROGRAM_FAULTS
+from roost.outcome import PROGRAM_FAULTS, in_words
 
 CHECKSUM_BYTES = 16
 # Parts that are read at once: about a millisecond.
@@ -125,10 +125,13 @@ class Publisher:
         """Save a copy, which nobody changes meanwhile.
 
         Raises:
-            SnapshotFailed: its `save` has.
+            SnapshotFailed: its `save` has, or there is no file for it.
 
         """
-        file = self._file()
+        try:
+            file = self._file()
+        except OSError as error:
+            raise self._without_file(error) from error
         try:
             failure = await self._host.aside(lambda: _failure_of(save, replica, file))
             if failure is not None:
@@ -140,10 +143,15 @@ class Publisher:
             raise
         return Saved(file, replica.applied_index, replica.digest, at_s, self._db.name)
 
+    def _without_file(self, error: OSError) -> SnapshotFailed:
+        text = f"there is no file for a snapshot of the machine {self._name!r}: {in_words(error)}"
+        return SnapshotFailed(text)
+
     async def send(self, saved: Saved, tail: int) -> Snapshot | None:
         """Have it count, and remove commands that it has; None = another one is as new.
 
         Raises:
+            SnapshotFailed: the file cannot be read.
             Refused: it is too large for the limits of the database.
             NotExecuted, OutcomeUnknown: it did not come through for PATIENCE_S.
 
@@ -167,6 +175,8 @@ class Publisher:
                 digest=saved.digest,
             )
             await self._surely(ops.MACHINE_KEEP, snapshot)
+        except OSError as error:
+            raise self._without_file(error) from error
         except Refused as refused:
             if refused.code != STALE:
                 raise
@@ -241,8 +251,3 @@ def _failure_of(work: Callable[..., None], *given: Any) -> BaseException | None:
     except PROGRAM_FAULTS as error:  # whatever it is, it is said
         return error
     return None
-
-
-def in_words(error: BaseException) -> str:
-    """An error of a program's, for people."""
-    return f"{type(error).__name__}: {error}"

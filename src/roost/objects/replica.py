@@ -29,7 +29,7 @@ from roost.objects.errors import (
 )
 from roost.objects.layouts.machines import Kept, Row, Snapshot
 from roost.objects.machine import Context, Declared, Machine
-from roost.outcome import PROGRAM_FAULTS
+from roost.outcome import PROGRAM_FAULTS, code_of, in_words, text_of
 
 ERA = 1024
 DIGESTS_MAX = 8192
@@ -110,10 +110,10 @@ class Replica:
             self._stop(CommandUnknown, index, row, str(error))
             return None
         except Refused as refusal:
-            said = Kept(b"", is_refusal=True, text=str(refusal), code=refusal.code)
+            said = Kept(b"", is_refusal=True, text=text_of(refusal), code=code_of(refusal))
             shown = _ENCODE(said)
         except PROGRAM_FAULTS as error:  # it is the program's, and ends this copy only
-            self._stop(CommandFailed, index, row, f"{type(error).__name__}: {error}", error)
+            self._stop(CommandFailed, index, row, in_words(error), error)
             return None
         self.applied_index = index
         if row.is_kept:
@@ -129,7 +129,7 @@ class Replica:
                 raise TypeError(f"it is bytes or a number, and no {type(found).__name__}")
             parts = _ENCODE((before, index, row.command, row.body, shown, found))
         except PROGRAM_FAULTS as error:  # as in a command
-            self._stop(CommandFailed, index, row, f"fingerprint: {error!r}", error)
+            self._stop(CommandFailed, index, row, f"fingerprint: {in_words(error)}", error)
             return False
         self._digest = blake2b(parts, digest_size=DIGEST_BYTES).digest()
         self._digests.append(self._digest)

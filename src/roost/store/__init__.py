@@ -3,6 +3,7 @@
 from roost.store.catalog import (
     CATALOG_ID,
     GUID_KEY,
+    LAST_TREE_ID,
     METADATA_ID,
     METADATA_NAME,
     PARTS_ID,
@@ -35,6 +36,7 @@ from roost.store.errors import (
     StoreError,
     StoreForeign,
     StoreSuspect,
+    TooManyTrees,
     UnknownTree,
     ValueCorrupt,
 )
@@ -95,6 +97,7 @@ __all__ = [
     "ESCAPED_KEY",
     "GUID_KEY",
     "KEY",
+    "LAST_TREE_ID",
     "LAYER_BYTES_MAX",
     "MEASURED_KEY",
     "METADATA_ID",
@@ -139,6 +142,7 @@ __all__ = [
     "StoreForeign",
     "StoreStatistics",
     "StoreSuspect",
+    "TooManyTrees",
     "Tree",
     "TreeLayer",
     "Txn",

@@ -16,7 +16,7 @@ from roost.store.errors import BadTreeName, StoreForeign
 CATALOG_ID = 0
 METADATA_ID = 1
 PARTS_ID = 2
-FIRST_TREE_ID = 3
+FIRST_TREE_ID, LAST_TREE_ID = 3, 65534
 METADATA_NAME, PARTS_NAME = "$metadata", "$parts"
 # Raised with every change of what any room writes: `tests/etcd/test_layout.py`.
 STORAGE_VERSION = 8

@@ -1,6 +1,6 @@
 """What the store can say no with, and what it can find on its disk."""
 
-from roost.errors import CallerFault, DeviceFault, NotExecuted, PeerFault
+from roost.errors import CallerFault, DeviceFault, NotExecuted, PeerFault, Refused
 
 
 class UnknownTree(CallerFault):
@@ -9,6 +9,10 @@ class UnknownTree(CallerFault):
 
 class BadTreeName(CallerFault):
     """Tree names are 1 to 128 printable ASCII characters without spaces."""
+
+
+class TooManyTrees(Refused):
+    """A store gives each tree a number of its own, and all numbers are given."""
 
 
 class HeldViewLost(NotExecuted):

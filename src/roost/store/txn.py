@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from roost.store.base_reader import BaseReader
-from roost.store.catalog import CATALOG_ID, FIRST_TREE_ID, Tree, check_name
+from roost.store.catalog import CATALOG_ID, FIRST_TREE_ID, LAST_TREE_ID, Tree, check_name
 from roost.store.columns import EXPANDED_BYTES_MAX, Column, Rows, cost_of, encode, make_rows
+from roost.store.errors import TooManyTrees
 from roost.store.layer import ENTRY_BYTES, Layer
 from roost.store.puts import repeats
 from roost.store.rows import Puts
@@ -288,6 +289,7 @@ class Txn(View):
 
         Raises:
             BadTreeName: the name breaks the rules.
+            TooManyTrees: there are as many as there can be.
 
         """
         check_name(name)
@@ -296,6 +298,11 @@ class Txn(View):
             return Tree(int.from_bytes(held, "big"), name)
         ids = [int.from_bytes(value, "big") for _, value in self.iterate(CATALOG_ID)]
         tree_id = max([FIRST_TREE_ID - 1, *ids]) + 1
+        if tree_id > LAST_TREE_ID:
+            raise TooManyTrees(
+                f"{name!r} would be one more tree than the {LAST_TREE_ID} that a database has in "
+                "its life: put what is alike into one, behind keys of several parts"
+            )
         self.put(CATALOG_ID, name.encode(), tree_id.to_bytes(2, "big"))
         return Tree(tree_id, name)
 

@@ -11,19 +11,20 @@ from typing import Any, Self, overload
 
 from roost.database.aio.derived import Derivable
 from roost.database.aio.trees import MultiTree, Queue, ReadMultiTree, ReadTree, Tree
-from roost.database.bounds import K, V
+from roost.database.bounds import K, V, check_users_name
 from roost.database.builtin import DESCRIBE
 from roost.database.carried import CarriedRows
 from roost.database.cluster import AddMember, PromoteMember, RemoveMember, ReplaceMember
 from roost.database.embedded import Embedded, Served
 from roost.database.errors import BadArgument, BadOpening, Conflict, ViewClosed
 from roost.database.host import Host
-from roost.database.limits import Limits
+from roost.database.limits import Limits, TreeLimits
 from roost.database.moments import Moment
 from roost.database.operations import Operation, P, R
 from roost.database.optimistic import COMMIT, GuardedRows
 from roost.database.ordered import utf8
 from roost.database.place import urls_of
+from roost.database.rows import check_description
 from roost.database.source import LiveSource, Source
 from roost.database.status import MemberInfo, Status, info_of, status_of
 from roost.database.transaction import Transaction
@@ -40,10 +41,13 @@ class Reads:
     def __init__(self, embedded: Embedded) -> None:
         """Read what `embedded` holds."""
         self._embedded = embedded
-        self._source: Source = LiveSource(embedded.member.view, self._ready)
+        self._source: Source = LiveSource(embedded.member.view, self._ready, self._check)
+
+    def _check(self) -> None:
+        self._embedded.check()
 
     async def _ready(self) -> None:
-        self._embedded.check()
+        self._check()
 
     @overload
     def tree(self, name: str) -> ReadTree[bytes, bytes]: ...
@@ -97,11 +101,14 @@ class View(Reads):
         Raises:
             NoLeader: no majority could be asked in time.
             Overloaded: as many states are held as can be; try again.
+            BadArgument: it is held already, by a block around this one.
 
         """
+        if self._held is not None and not self._held.is_over:
+            raise BadArgument("the view is open already: make another one for a block in its block")
         await self._embedded.barrier()
         self._held = self._embedded.member.store.hold()
-        self._source = LiveSource(self._held, self._ready)
+        self._source = LiveSource(self._held, self._ready, self._check)
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -109,8 +116,8 @@ class View(Reads):
         if self._held is not None:
             self._held.close()
 
-    async def _ready(self) -> None:
-        await super()._ready()
+    def _check(self) -> None:
+        super()._check()
         if self._held is None or self._held.is_over:
             raise ViewClosed("the view is closed, or lasted for longer than views do: open another "
                              "one, and go on behind the last key that you have")  # fmt: skip
@@ -168,7 +175,7 @@ class Database(Derivable):
         super().__init__(embedded)
         self._limits = limits
         self._asker = _Asker(embedded)
-        self._source = LiveSource(embedded.member.view, embedded.barrier)
+        self._source = LiveSource(embedded.member.view, embedded.barrier, embedded.check)
         self._local = Local(embedded)
 
     async def __aenter__(self) -> Self:
@@ -182,6 +189,10 @@ class Database(Derivable):
         """Hand leadership over, stop, and close all files; more than once does nothing.
 
         What was acknowledged is durable already: nothing is lost without it.
+
+        Raises:
+            WrongLoop: the event loop is another one than that which opened it.
+
         """
         await self._embedded.close()
 
@@ -252,9 +263,12 @@ class Database(Derivable):
 
         Raises:
             BadTreeName: no tree can have that name.
-            Refused: it is somebody else's, or the purpose is too long.
+            BadValue: the purpose is no text, or too long; or no key or value can be so large.
+            Refused: it is somebody else's.
 
         """
+        check_users_name(tree)
+        check_description(purpose, TreeLimits(key_bytes_max, value_bytes_max))
         await self._asker.ask(DESCRIBE, tree, purpose, key_bytes_max, value_bytes_max)
 
     @overload
@@ -323,7 +337,10 @@ class Database(Derivable):
             Refused, OutcomeUnknown, NotExecuted: as `run`.
 
         """
-        for left in range(retries, -1, -1):
+        if not isinstance(retries, int) or retries < 0:
+            raise BadArgument(f"retries={retries!r}: a number from 0")
+        left = retries
+        while True:
             try:
                 async with self.transaction() as txn:
                     result = function(txn)
@@ -334,18 +351,21 @@ class Database(Derivable):
             except Conflict:
                 if not left:
                     raise
+                left -= 1
             else:
                 return result
-        raise BadArgument(f"retries={retries!r}: a number from 0")
 
     async def serve(
-        self, client_urls: Sequence[str] | None = None, *, metrics_urls: Sequence[str] = ()
+        self,
+        client_urls: str | Sequence[str] | None = None,
+        *,
+        metrics_urls: str | Sequence[str] = (),
     ) -> None:
         """Serve clients from this process, until the database is closed; once.
 
         They get what `roost serve` gives them: etcd's services, the gateway, health and metrics.
-        `client_urls` are where, `http://127.0.0.1:2379`; None = `listen_client_urls` as it was
-        opened with.  At `metrics_urls` there are pages only.
+        `client_urls` are where, `http://127.0.0.1:2379`, one or several; None =
+        `listen_client_urls` as it was opened with.  At `metrics_urls` there are pages only.
 
         Raises:
             BadOpening: the database was opened without these services, or is served already.
@@ -356,7 +376,7 @@ class Database(Derivable):
         rooms = self._embedded.rooms
         if not isinstance(rooms, Served):
             raise BadOpening("there are no services to be served: open it with roost.open")
-        await rooms.serve(client_urls, metrics_urls)
+        await rooms.serve(None if client_urls is None else _each(client_urls), _each(metrics_urls))
 
     async def snapshot(self, path: str | Path) -> Backup:
         """Save everything that was acknowledged before as a file, while writes go on.
@@ -455,8 +475,13 @@ class Database(Derivable):
         return status_of(self._embedded)
 
 
+def _each(urls: str | Sequence[str]) -> Sequence[str]:
+    """URLs, of which one may stand alone."""
+    return (urls,) if isinstance(urls, str) else urls
+
+
 def _checked_id(member_id: Any) -> int:  # Any: programs without a type checker give names
-    if not isinstance(member_id, int):
+    if not isinstance(member_id, int) or not 0 <= member_id < 1 << 64:
         text = "is no id of a member: `members()` has them, in their field `id`"
         raise BadArgument(f"{member_id!r} {text}")
     return member_id

@@ -6,7 +6,7 @@ from typing import Any, Generic
 from roost.database import derived_rows as layout
 from roost.database.aio.observation import Observable
 from roost.database.aio.trees import ReadTree
-from roost.database.bounds import K, V
+from roost.database.bounds import K, V, check_users_name
 from roost.database.derivations import Derivation
 from roost.database.deriving import Deriving
 from roost.database.deriving_tree import DerivingTree
@@ -83,9 +83,11 @@ class Derivable(Observable):
         was one.
 
         Raises:
+            BadTreeName: no derived tree can have that name.
             DerivedLost: what is derived cannot be stored.
 
         """
+        check_users_name(name, is_derived=True)
         self._embedded.check()
         return await self._embedded.deriving.drop(name)
 

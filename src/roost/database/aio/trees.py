@@ -13,6 +13,7 @@ from roost.database import builtin
 from roost.database.bounds import PAGE_ROWS, D, K, Shape, V, check_limit, check_users_name, shape_of
 from roost.database.codecs import value_codec
 from roost.database.conventions import ENDS_KEY, QUEUE_KEYS, ends_of, held_at, multi_shape, place_of
+from roost.database.errors import BadArgument
 from roost.database.ordered import after_parts
 from roost.database.source import Asker, Source
 from roost.faces import KeyedRead, KeyedWrite, WithLength, also, translated
@@ -204,12 +205,17 @@ class Tree(ReadTree[K, V], Generic[K, V]):
         """Set many keys at once: all of them, or none.
 
         Raises:
+            BadArgument: they are no pairs.
             BadKey, BadValue, Refused, OutcomeUnknown, NotExecuted: as `put`.
 
         """
         given = rows.items() if isinstance(rows, Mapping) else rows
         encode_key, encode = self._shape.keys.encode, self._shape.values.encode
-        encoded = [(encode_key(key), encode(value)) for key, value in given]
+        try:
+            pairs = [(key, value) for key, value in given]
+        except (TypeError, ValueError) as error:
+            raise BadArgument(f"what is put are pairs of a key and its value: {error}") from error
+        encoded = [(encode_key(key), encode(value)) for key, value in pairs]
         await self._asker.ask(builtin.PUT, self.name, *self._said(), encoded)
 
     async def delete(self, key: K) -> bool:

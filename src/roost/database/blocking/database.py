@@ -84,6 +84,7 @@ class View(Reads):
         Raises:
             NoLeader: no majority could be asked in time.
             Overloaded: as many states are held as can be; try again.
+            BadArgument: it is held already, by a block around this one.
 
         """
         self._loop.call(self._inner.__aenter__())
@@ -141,13 +142,11 @@ class Database(Derivable):
 
         What was acknowledged is durable already: nothing is lost without it.
 
+        Raises:
+            WrongLoop: the event loop is another one than that which opened it.
+
         """
-        if self._loop.is_over:
-            return
-        try:
-            self._loop.call(self._inner.close())
-        finally:
-            self._close_loop()
+        self._close(self._inner.close())
 
     @property
     def name(self) -> str:
@@ -222,7 +221,8 @@ class Database(Derivable):
 
         Raises:
             BadTreeName: no tree can have that name.
-            Refused: it is somebody else's, or the purpose is too long.
+            BadValue: the purpose is no text, or too long; or no key or value can be so large.
+            Refused: it is somebody else's.
 
         """
         self._loop.call(
@@ -287,7 +287,10 @@ class Database(Derivable):
             Refused, OutcomeUnknown, NotExecuted: as `run`.
 
         """
-        for left in range(retries, -1, -1):
+        if not isinstance(retries, int) or retries < 0:
+            raise BadArgument(f"retries={retries!r}: a number from 0")
+        left = retries
+        while True:
             try:
                 with self.transaction() as txn:
                     result = function(txn)
@@ -298,18 +301,21 @@ class Database(Derivable):
             except Conflict:
                 if not left:
                     raise
+                left -= 1
             else:
                 return result
-        raise BadArgument(f"retries={retries!r}: a number from 0")
 
     def serve(
-        self, client_urls: Sequence[str] | None = None, *, metrics_urls: Sequence[str] = ()
+        self,
+        client_urls: str | Sequence[str] | None = None,
+        *,
+        metrics_urls: str | Sequence[str] = (),
     ) -> None:
         """Serve clients from this process, until the database is closed; once.
 
         They get what `roost serve` gives them: etcd's services, the gateway, health and metrics.
-        `client_urls` are where, `http://127.0.0.1:2379`; None = `listen_client_urls` as it was
-        opened with.  At `metrics_urls` there are pages only.
+        `client_urls` are where, `http://127.0.0.1:2379`, one or several; None =
+        `listen_client_urls` as it was opened with.  At `metrics_urls` there are pages only.
 
         Raises:
             BadOpening: the database was opened without these services, or is served already.

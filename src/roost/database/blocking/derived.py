@@ -60,6 +60,7 @@ class Derivable(Observable):
         was one.
 
         Raises:
+            BadTreeName: no derived tree can have that name.
             DerivedLost: what is derived cannot be stored.
 
         """

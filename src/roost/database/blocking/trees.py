@@ -144,6 +144,7 @@ class Tree(ReadTree[K, V], KeyedWrite[K, V], Generic[K, V]):
         """Set many keys at once: all of them, or none.
 
         Raises:
+            BadArgument: they are no pairs.
             BadKey, BadValue, Refused, OutcomeUnknown, NotExecuted: as `put`.
 
         """

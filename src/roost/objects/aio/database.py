@@ -51,5 +51,8 @@ class Database(Trees):
 
     async def close(self) -> None:
         """See `roost.database.aio.Database.close`."""
-        await self._machines.close()
-        await super().close()
+        self._embedded.check_closable()
+        try:
+            await self._machines.close()
+        finally:
+            await super().close()

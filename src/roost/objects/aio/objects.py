@@ -3,7 +3,8 @@
 Names are those of trees: printable ASCII without blanks.  An object that lives in a tree of its own
 is that tree, "objects/" + its name, and is made by its first write; one name is one object, and
 opening it as another kind, or with other types, is refused (`OtherCodec`).  Locks, semaphores,
-leaders and barriers have names of their own kind, any text, and leave nothing behind.
+leaders and barriers have names of their own kind, any text, and leave nothing behind but a row of
+each barrier.
 """
 
 from collections.abc import Callable
@@ -123,7 +124,8 @@ class Objects:
     async def drop(self, name: str) -> None:
         """Remove an object that has a tree of its own; its name is free for another kind.
 
-        One round trip, one row, whatever it removes.
+        One round trip, one row, whatever it removes.  Versions begin anew with it, so drop what
+        nobody changes meanwhile.
         """
         await self._db.run(ops.DROP, tree_of(name))
 
@@ -171,7 +173,7 @@ class Objects:
             BadArgument: as `lock`.
 
         """
-        turn = self._turn("leader", name, 1, value.encode(), ttl_s, on_lost)
+        turn = self._turn("leader", name, 1, _text(value), ttl_s, on_lost)
         return Leader(self._db, name, turn)
 
     def barrier(self, name: str, *, parties: int, ttl_s: float = 10.0) -> Barrier:
@@ -200,6 +202,13 @@ class Objects:
             ttl_s=ttl_s,
             on_lost=on_lost,
         )
+
+
+def _text(value: str) -> bytes:
+    try:
+        return value.encode()
+    except (AttributeError, UnicodeEncodeError) as error:
+        raise BadArgument(f"value={value!r} is no text that could travel: {error}") from error
 
 
 def _named(name: str) -> str:

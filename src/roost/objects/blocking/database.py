@@ -51,9 +51,4 @@ class Database(Trees):
 
     def close(self) -> None:
         """See `roost.database.Database.close`."""
-        if self._loop.is_over:
-            return
-        try:
-            self._loop.call(self._inner.close())
-        finally:
-            self._close_loop()
+        self._close(self._inner.close())

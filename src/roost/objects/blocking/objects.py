@@ -3,7 +3,8 @@
 Names are those of trees: printable ASCII without blanks.  An object that lives in a tree of its own
 is that tree, "objects/" + its name, and is made by its first write; one name is one object, and
 opening it as another kind, or with other types, is refused (`OtherCodec`).  Locks, semaphores,
-leaders and barriers have names of their own kind, any text, and leave nothing behind.
+leaders and barriers have names of their own kind, any text, and leave nothing behind but a row of
+each barrier.
 """
 
 # Made by roost.faces.writer of the room `aio`; do not edit: `make faces`.
@@ -141,7 +142,8 @@ class Objects(Face):
     def drop(self, name: str) -> None:
         """Remove an object that has a tree of its own; its name is free for another kind.
 
-        One round trip, one row, whatever it removes.
+        One round trip, one row, whatever it removes.  Versions begin anew with it, so drop what
+        nobody changes meanwhile.
 
         """
         self._loop.call(self._inner.drop(name))

@@ -10,7 +10,7 @@ from roost.objects.layouts.heads import Head, Shape, open_object
 
 
 class RegisterHead(Head, frozen=True, array_like=True):
-    """`held` None: nothing was ever set; `version` counts the changes, and never goes back."""
+    """`held` None: nothing was ever set; `version` counts the changes of a life."""
 
     version: int = 0
     held: bytes | None = None

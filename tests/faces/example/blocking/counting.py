@@ -51,12 +51,7 @@ class Counter(Face):
 
     def close(self) -> None:
         """End."""
-        if self._loop.is_over:
-            return
-        try:
-            self._loop.call(self._inner.close())
-        finally:
-            self._close_loop()
+        self._close(self._inner.close())
 
     def add(self, size: int, /, *more: int, times: int = 1) -> int:
         """Add: `counter.add(1)`."""
