@@ -197,6 +197,8 @@ def test_a_page_of_another_origin_reads_what_it_is_let(
     assert answer.headers.get("access-control-allow-origin") == allowed
     assert ("access-control-allow-methods" in answer.headers) is (allowed is not None)
     assert (answer.body == b"") is (method == "OPTIONS")
+    is_another_for_others = bool(cors) and "*" not in cors
+    assert answer.headers.get("vary") == ("origin" if is_another_for_others else None)
 
 
 @pytest.mark.parametrize(

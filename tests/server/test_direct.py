@@ -77,7 +77,10 @@ def test_a_request_is_handed_over_as_it_came_and_answered_whole() -> None:
     client = Client(exchanges(answer))
     client.send(b"bo", is_last=False)
     client.send(b"dy")
-    assert client.line.sent == b"HTTP/1.1 201 Created\r\nx: y\r\ncontent-length: 4\r\n\r\ndone"
+    assert (
+        client.line.sent
+        == b"HTTP/1.1 201 Created\r\nx: y\r\nvary: origin\r\ncontent-length: 4\r\n\r\ndone"
+    )
     [request] = asked
     assert (request.method, request.raw_path, request.query) == ("PUT", b"/v2/keys/a%20b", b"x=%20")
     assert (request.body, request.headers[b"content-type"]) == (b"body", b"k")
@@ -208,7 +211,7 @@ def test_pieces_are_sent_as_they_come_until_there_are_no_more_or_the_client_goes
         made = exchanges(pieces.answer)
         client = Client(made)
         client.send()
-        head = b"HTTP/1.1 200 OK\r\nx: y\r\ntransfer-encoding: chunked\r\n\r\n"
+        head = b"HTTP/1.1 200 OK\r\nx: y\r\nvary: origin\r\ntransfer-encoding: chunked\r\n\r\n"
         assert client.line.take() == head, "the head does not wait"
         pieces.given.put_nowait(b"1")
         await until_idle()
@@ -284,7 +287,7 @@ class News:
         self.is_closed = True
 
 
-HEAD = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+HEAD = b"HTTP/1.1 200 OK\r\nvary: origin\r\ntransfer-encoding: chunked\r\n\r\n"
 END = b"0\r\n\r\n"
 
 

@@ -44,7 +44,9 @@ def test_lines_and_fields_say_the_same() -> None:
     for origin in (b"http://a", b"http://b", b"http://c", b""):
         lines = b"".join(b"%b: %b\r\n" % it for it in origins.fields(origin))
         assert lines == origins.lines(origin)
-        assert bool(lines) is (origin in (b"http://a", b"http://b"))
+        assert lines.startswith(b"vary: origin\r\n"), "to a cache it is another answer"
+        assert (b"access-control" in lines) is (origin in (b"http://a", b"http://b"))
+    assert Origins(()).lines(b"http://a") == b""
     assert Origins(("*",)).fields(b"") == Origins(("*", "http://a")).fields(b"http://a")
 
 

@@ -26,6 +26,9 @@ _EXPOSED = (
 )
 
 
+VARY = (b"vary", b"origin")
+
+
 class Origins:
     """Other origins, and the fields that pages of theirs are let in by."""
 
@@ -34,18 +37,23 @@ class Origins:
         self._fields = {it.encode("latin-1"): _fields_of(it) for it in origins}
         self._lines = {origin: lines_of(it) for origin, it in self._fields.items()}
         self._is_open = ANY in origins
+        # Where some are let in an answer is another one for others: caches must know (Fetch, 3.2.5).
+        self._else: Fields = (VARY,) if origins and not self._is_open else ()
+        self._else_lines = lines_of(self._else)
 
     def fields(self, origin: bytes) -> Fields:
         """What stands in the head of an answer to a page of there."""
-        return self._fields.get(_ANY if self._is_open else origin, ())
+        return self._fields.get(_ANY if self._is_open else origin, self._else)
 
     def lines(self, origin: bytes) -> bytes:
         """The same, as it is sent."""
-        return self._lines.get(_ANY if self._is_open else origin, b"")
+        return self._lines.get(_ANY if self._is_open else origin, self._else_lines)
 
 
 def _fields_of(origin: str) -> Fields:
+    varies = () if origin == ANY else (VARY,)
     return (
+        *varies,
         (b"access-control-allow-origin", origin.encode("latin-1")),
         (b"access-control-allow-methods", _METHODS),
         (b"access-control-allow-headers", b", ".join(_ALLOWED)),
