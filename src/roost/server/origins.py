@@ -37,7 +37,8 @@ class Origins:
         self._fields = {it.encode("latin-1"): _fields_of(it) for it in origins}
         self._lines = {origin: lines_of(it) for origin, it in self._fields.items()}
         self._is_open = ANY in origins
-        # Where some are let in an answer is another one for others: caches must know (Fetch, 3.2.5).
+        # Where some are let in, an answer is another one for others: caches must know that
+        # (Fetch, 3.2.5).
         self._else: Fields = (VARY,) if origins and not self._is_open else ()
         self._else_lines = lines_of(self._else)
 
