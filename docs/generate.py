@@ -1,6 +1,6 @@
 """Writes the reference pages from the program itself; `make docs` runs it, a test compares.
 
-`python docs/generate.py` writes docs/reference/{settings,cli,metrics,http,errors,client,database,objects,testing,consensus,journal,differences}.md,
+`python docs/generate.py` writes docs/reference/{settings,cli,metrics,http,errors,client,series-client,database,objects,testing,consensus,journal,differences}.md,
 and deploy/roost.yaml, the configuration that has every setting.
 """
 
@@ -9,10 +9,11 @@ import dataclasses
 import json
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from enum import Enum
 from functools import cache
 from importlib import import_module
-from inspect import getdoc, getmembers, isclass, isfunction, signature
+from inspect import getdoc, getmembers, isasyncgenfunction, isclass, iscoroutinefunction, isfunction, signature
 from pathlib import Path
 from pkgutil import walk_packages
 from textwrap import wrap
@@ -398,25 +399,98 @@ def client_page() -> str:
         MADE,
         "# The client",
         "",
-        "`roost.Client`, and what it gives back. `roost.aio.Client` has the same for asyncio: each call is awaited, each generator",
-        "is an `async for`, each `with` an `async with`. [How to use it](../how-to/python-client.md).",
+        "`roost.Client`, and what it gives back. `roost.aio.Client` has the same for asyncio: each call is awaited where nothing else is said, each generator",
+        "is an `async for`, each `with` an `async with`. [How to use it](../how-to/python-client.md). For annotations all of these types are in",
+        "`roost.client`, as `roost.client.Stm`; asyncio's in `roost.client.aio`.",
     ]
     for name in sorted(blocking.__all__, key=lambda it: (it != "Client", it)):
         lines += class_lines(getattr(blocking, name), "roost.client")
+    lines += ["", "# What calls take and give", "", "All of it is in `roost.client`, for asyncio too."]
+    for name in CLIENT_VALUES:
+        lines += class_lines(getattr(import_module("roost.client"), name), "roost.client", without=FOR_US)
     return "\n".join(lines) + "\n"
 
 
-def class_lines(kind: type, room: str) -> list[str]:
+CLIENT_VALUES = (
+    "Item", "Change", "Page", "Key", "Put", "Get", "Delete", "Txn", "TxnAnswer", "Leader", "Granted", "TimeToLive",
+    "Retry", "Credentials", "Member", "Status", "Alarm", "HashKv", "Permission",
+)  # fmt: skip
+# Calls of public classes that only other classes of ours make.
+FOR_US = frozenset(("message", "request", "opener"))
+NOT_MADE = frozenset(("__init__",))
+SENDING = NOT_MADE | {"call", "hand_over", "fetch", "csv", "arrow", "batches"}
+
+
+def series_page() -> str:
+    """Every class and call of time series for programs that block; asyncio's has the same."""
+    series = import_module("roost.client.series")
+    lines = [
+        MADE,
+        "# Time series from Python",
+        "",
+        "`from roost.client import series`. `series.aio` has the same for asyncio: `async with series.aio.connect(...) as con`, each call",
+        "is awaited where nothing else is said, each generator is an `async for`; so has `db.series` of a program that a member is in, but for endpoints. [How to use",
+        "it](../how-to/series.md); what goes over HTTP is in [another page](series.md).",
+        "",
+        "A time is nanoseconds since 1970, a `datetime` with a zone, or, where something is asked for or deleted, a text: RFC 3339, a date,",
+        "`now`, `now-1h`. A name of a series is `sensor1.heat`, or with labels `cpu.idle{host=a}`.",
+    ]
+    for name in ("connect", "query"):
+        lines += function_lines(f"series.{name}", getattr(series, name))
+    for kind in (series.Connection, series.Appender):
+        lines += class_lines(kind, "roost.client.series", without=SENDING)
+    lines += class_lines(series.Question, "roost.client.series", without=NOT_MADE)
+    for kind in (series.Answer, series.Table, series.Live):
+        lines += class_lines(kind, "roost.client.series")
+    for kind in (series.BadPoint, series.SeriesRefused):
+        lines += class_lines(kind, "roost.client.series", without=NOT_MADE)
+    lines += function_lines("series.export", series.export)
+    for kind in (series.Exported, series.State, series.Every):
+        lines += class_lines(kind, "roost.client.series")
+    lines += function_lines("series.sharded.connect", series.sharded.connect)
+    lines += class_lines(series.sharded.Sharded, "roost.client.series", without=SENDING)
+    return "\n".join(lines) + "\n"
+
+
+def class_lines(kind: type, room: str, *, without: Collection[str] = ()) -> list[str]:
     """A class with every call that people make, of those that `room` wrote."""
     name = kind.__name__
     lines = ["", f"## {name}", "", getdoc(kind) or ""]
+    if issubclass(kind, Enum):
+        return [*lines, "", f"One of {', '.join(f'`{it.name}`' for it in kind)}."]
     called = [it for it in reversed(kind.__mro__) for it in vars(it).items()]
     for call, it in {name: it for name, it in called if name == "__init__" or name[0] != "_"}.items():
+        if call in without:
+            continue
         if isinstance(it, property):
             lines += ["", f"### {name}.{call}", "", getdoc(it) or ""]
         elif isfunction(it) and it.__module__.startswith(room):
             lines += function_lines(name if call == "__init__" else f"{name}.{call}", it)
+            if _waits_for_nothing(kind, call):
+                lines += ["", "With asyncio it is not awaited."]
     return lines
+
+
+def _waits_for_nothing(kind: type, call: str) -> bool:
+    """Whether asyncio's class of that name has the call as a plain function."""
+    if ".blocking" not in kind.__module__ or call == "__init__":
+        return False
+    twin = getattr(import_module(kind.__module__.replace(".blocking", ".aio")), kind.__name__, None)
+    it = getattr(twin, call, None)
+    return isfunction(it) and not (iscoroutinefunction(it) or isasyncgenfunction(it))
+
+
+def _said_of(it: Callable[..., object]) -> str:
+    """What a call says of itself; where it only names asyncio's, what that one says."""
+    if it.__doc__ is None:
+        return ""  # a constructor that was made of fields: the class says what they are
+    said = getdoc(it) or ""
+    named = re.search(r"(?:see|as) `aio\.(\w+)(?:\.(\w+))?`", said)
+    if named is not None:
+        twin = getattr(import_module("roost.client.series.aio"), named[1])
+        said = getdoc(getattr(twin, named[2] or it.__name__) if isclass(twin) else twin) or ""
+        said = said.replace("an `async with`", "a `with`")
+    return re.sub(r"as `Way\.\w+`", "nobody answered, or a member said no", said)
 
 
 def function_lines(shown: str, it: Callable[..., object]) -> list[str]:
@@ -426,9 +500,11 @@ def function_lines(shown: str, it: Callable[..., object]) -> list[str]:
     said = re.sub(r"<function (\w+) at \w+>", r"\1", said)
     said = re.sub(r"<class '(\w+)'>", r"\1", said)
     said = said.replace("(self, ", "(").replace("(self)", "()")
+    # The signature behind overloads has to take what each of them takes; people give it a text.
+    said = said.replace("once: Any = None", "once: str | None = None")
     # Types that are named before they are known stand in quotes; texts that are defaults keep them.
     said = re.sub(r"= (b?)'([^']*)'|'([^']*)'", _unquoted, said)
-    return ["", f"### {shown}", "", f"```python\n{shown}{said}\n```", "", getdoc(it) or ""]
+    return ["", f"### {shown}", "", f"```python\n{shown}{said}\n```", "", _said_of(it)]
 
 
 def _unquoted(found: re.Match[str]) -> str:
@@ -447,10 +523,11 @@ def database_page() -> str:
         MADE,
         "# A member in a program",
         "",
-        "`roost.open`, and what it gives. `roost.aio.open` has the same for asyncio: each call is awaited, each generator and each",
+        "`roost.open`, and what it gives. `roost.aio.open` has the same for asyncio: each call is awaited where nothing else is said, each generator and each",
         "iterator is an `async for`, each `with` an `async with`. [How to use it](../how-to/embed.md), and",
         "[to be told what changes](../how-to/observe.md), and [to have trees derived](../how-to/derive.md).",
-        "For annotations all of these types are in `roost.database.blocking`, as `Tree[str, int]`; asyncio's in `roost.database.aio`.",
+        "For annotations: what `roost.open` gives is a `roost.Database`; all other types are in `roost.database.blocking`, as `Tree[str, int]`.",
+        "Those of asyncio are in `roost.aio`: `roost.aio.Database`, `roost.aio.Tree[str, int]`.",
     ]
     lines += function_lines("roost.open", opened)
     blocking = import_module("roost.database.blocking")
@@ -485,7 +562,7 @@ def objects_page() -> str:
         MADE,
         "# Replicated objects",
         "",
-        "`db.objects` of `roost.open`, and what it makes. Those of `roost.aio.open` have the same for asyncio: each call is awaited,",
+        "`db.objects` of `roost.open`, and what it makes. Those of `roost.aio.open` have the same for asyncio: each call is awaited where nothing else is said,",
         "each generator is an `async for`, each `with` an `async with`. [How to use them](../how-to/objects.md).",
         "For annotations all of these types are in `roost.objects`, as `roost.objects.Dict[str, int]`; asyncio's in `roost.objects.aio`.",
         "",
@@ -516,7 +593,8 @@ def testing_page() -> str:
         "# For tests",
         "",
         "[How to use it](../how-to/test.md). `roost_server` is a `LocalMember`, `roost_cluster(3)` a `LocalCluster`, `roost_sim` is",
-        "`roost.sim.check`, `roost_db` a `roost.Database`.",
+        "`roost.sim.check`, `roost_db` a `roost.Database`. For annotations: `roost_cluster: Callable[..., roost.testing.LocalCluster]`,",
+        "`roost_sim: Callable[..., roost.sim.Checked]`.",
         "",
         "## The simulator",
     ]
@@ -555,6 +633,7 @@ PAGES = {
     "http.md": http_page,
     "errors.md": errors_page,
     "client.md": client_page,
+    "series-client.md": series_page,
     "testing.md": testing_page,
     "database.md": database_page,
     "objects.md": objects_page,

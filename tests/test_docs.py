@@ -34,6 +34,8 @@ def load_generator() -> ModuleType:
         "http.md",
         "errors.md",
         "client.md",
+        "series-client.md",
+        "database.md",
         "testing.md",
         "objects.md",
         "consensus.md",

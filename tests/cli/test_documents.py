@@ -3,14 +3,18 @@
 import re
 import runpy
 import shlex
+import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 import pytest
 
+import roost
 from roost.cli.main import main
 from roost.testing.cluster import Cluster
+from roost.testing.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -23,13 +27,17 @@ PAGES = [
 
 
 def commands_in(text: str) -> Iterator[list[str]]:
-    """The words of every command of ours in the code of a page."""
+    """The words of every command of ours in the code of a page, which is indented or fenced."""
+    is_fenced = False
     for line in re.sub(r"\\\n", " ", text).splitlines():
-        if not line.startswith("    "):
+        if line.startswith("```"):
+            is_fenced = line[3:] in ("sh", "console")
+            continue
+        if not is_fenced and not line.startswith("    "):
             continue
         code = re.sub(r"\$\(.*?\)", "X", line.partition("  #")[0].partition("      # ")[0])
         for part in code.split("&&"):
-            words = part.strip().removeprefix(".venv/bin/")
+            words = part.strip().removeprefix("$ ").removeprefix(".venv/bin/")
             if words.startswith("roost "):
                 yield shlex.split(words, comments=True)[1:]
 
@@ -63,13 +71,17 @@ def test_pages_have_commands() -> None:
     assert found[0] >= 6
 
 
+def blocks_of(page: str) -> list[str]:
+    text = (DOCS / "how-to" / page).read_text()
+    return re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+
+
 @pytest.mark.slow
 @pytest.mark.cluster
 def test_the_page_about_the_python_client_runs_from_top_to_bottom(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text = (DOCS / "how-to" / "python-client.md").read_text()
-    blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    blocks = blocks_of("python-client.md")
     assert len(blocks) >= 5
     with Cluster(tmp_path, 1) as cluster:
         cluster.leader()
@@ -82,3 +94,59 @@ def test_the_page_about_the_python_client_runs_from_top_to_bottom(
     assert "put b'config/color' b'red'" in said
     assert "it is our turn" in said
     assert "it has not happened: try again later" in said
+
+
+@pytest.mark.slow
+def test_the_page_about_time_series_runs_from_top_to_bottom(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("pyarrow")
+    monkeypatch.chdir(tmp_path)
+    here, there = (f"127.0.0.1:{port}" for port in free_ports(2))
+    page = "\n".join(blocks_of("series.md")).replace("10.0.0.1:2379,10.0.0.2:2379", here)
+    script = tmp_path / "page.py"
+    script.write_text(page.replace("10.0.0.1:2379", here).replace("10.0.1.1:2379", there))
+    is_over = threading.Event()
+    with roost.open(None) as db, roost.open(None) as other:
+        db.serve([f"http://{here}"])
+        other.serve([f"http://{there}"])
+
+        def measure() -> None:  # somebody has to, while the page watches
+            with db.series.connect(wait_for_server_flush=True) as con:
+                while not is_over.wait(0.05):
+                    con.add("sensor1.heat", datetime.now(UTC), 22.0)
+                    con.flush()
+
+        sensor = threading.Thread(target=measure)
+        sensor.start()
+        try:
+            names = runpy.run_path(str(script))
+        finally:
+            is_over.set()
+            sensor.join()
+    assert len(names["days"][0]) >= 1
+    assert set(names["days"][0].columns) == {"max", "min", "mean", "p95"}
+    said = capsys.readouterr().out
+    assert "'name': 'sensor2.heat'" in said
+    assert "sensor1.heat [" in said
+    assert {it.labels["room"] for it in names["rooms"].tables} == {"12"}
+
+
+@pytest.mark.slow
+def test_the_page_about_counters_runs_from_top_to_bottom(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (port,) = free_ports(1)
+    page = "\n".join(blocks_of("counters.md"))
+    script = tmp_path / "page.py"
+    script.write_text(re.sub(r"127\.0\.0\.1:2?2379", f"127.0.0.1:{port}", page))
+    with roost.open(None) as db:
+        db.serve([f"http://127.0.0.1:{port}"])
+        runpy.run_path(str(script))
+        assert db.counters.read("pages/home/views", "pages/about/views") == {
+            "pages/home/views": 6,
+            "pages/about/views": 1,
+        }
+    said = capsys.readouterr().out
+    assert said == "{'pages/home/views': 5, 'pages/none': None}\n{}\n{'pages/home/views': 1}\n"

@@ -9,6 +9,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from roost.cli.series.shared import length, shown, zone_of
 from roost.client.series import connect
 from roost.client.series.questions import WINDOWS_MAX
 from roost.series import asking
@@ -30,9 +31,9 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
 def test_points_are_added_asked_for_tagged_and_deleted(shell: Shell) -> None:
     shell.run("series", "add", "heat", "21.5", "--time", MARCH)
     shell.run("series", "add", "heat", "--time", "1709254800000000000", "--", "-3")
-    assert shell.run("series", "query", "heat").splitlines() == [
-        "heat", "TIME                  VALUE", "2024-03-01T00:00:00Z   21.5",
-        "2024-03-01T01:00:00Z     -3",
+    assert shell.run("series", "query", "heat", "--tz", "Europe/Prague").splitlines() == [
+        "heat", "TIME                       VALUE", "2024-03-01T01:00:00+01:00   21.5",
+        "2024-03-01T02:00:00+01:00     -3",
     ]  # fmt: skip
     found = shell.rows("series", "query", "heat", "--window", "1d", "--agg", "max,count")
     assert found == [{"series": "heat", "time": 1709251200 * 10**9, "max": 21.5, "count": 2}]
@@ -63,8 +64,9 @@ def test_what_is_exported_is_imported(shell: Shell, tmp_path: Path) -> None:
     assert shell.run("series", "import", str(path)) == "60 rows imported\n"
     assert shell.run("series", "export", "m.f").splitlines() == ["series,time,value", *lines]
     assert len(shell.rows("series", "export", "m.f")) == 60
-    path.write_text("time,value\n1,1\n2,x\n")
-    assert "row 2" in shell.run("series", "import", str(path), "--name", "other", code=1)
+    path.write_text("time,value\n1,1\nyesterday,2\n")
+    said = shell.run("series", "import", str(path), "--name", "other", code=1)
+    assert said.startswith("Error: row 2: 'yesterday' is no time")
     path.write_text("when,value\n1,1\n")
     assert "columns are" in shell.run("series", "import", str(path), "--name", "x", code=1)
 
@@ -128,12 +130,12 @@ def test_rules_and_figures(shell: Shell) -> None:
         {"name": "cli.highest", "dedup": "last"}
     ]
     shell.run("series", "delete", "cli.highest", "--all", "--yes")
-    assert shell.run("series", "retain", "90d", "--tag", "temp:C") == "tag temp=C\t7.776e+06 s\n"
+    assert shell.run("series", "retain", "90d", "--tag", "temp:C") == "tag temp=C\t90d\n"
     assert shell.rows("series", "retain") == [{"tag": "temp=C", "keep_s": 7776000.0}]
     told = shell.run("series", "retain", "30d", "--sums", "forever", "--tag", "temp:C")
-    assert told == "tag temp=C\t2.592e+06 s, sums forever\n"
+    assert told == "tag temp=C\t30d, sums forever\n"
     told = shell.run("series", "retain", "30d", "--sums", "60d", "--tag", "temp:C")
-    assert told == "tag temp=C\t2.592e+06 s, sums 5.184e+06 s\n"
+    assert told == "tag temp=C\t30d, sums 60d\n"
     assert "say KEEP" in shell.run("series", "retain", "--sums", "60d", code=2)
     assert shell.run("series", "retain", "forever", "--tag", "temp:C") == ""
     (found,) = shell.rows("series", "stats")
@@ -171,6 +173,28 @@ def test_what_is_wrong_is_said_in_a_line(shell: Shell) -> None:
         assert shell.run(*given, code=3).startswith("Error")
     assert "say which series" in shell.run("series", "query", code=2)
     assert "Error" in shell.run("series", "ls", "--endpoints", "127.0.0.1:1", code=4)
+
+
+@pytest.mark.parametrize(
+    ("tz", "expected"),
+    [
+        ("", "2024-07-01T00:00:00.5Z"),
+        ("Europe/Prague", "2024-07-01T02:00:00.5+02:00"),
+        ("Asia/Kathmandu", "2024-07-01T05:45:00.5+05:45"),
+        ("No/Such", "2024-07-01T00:00:00.5Z"),
+        ("..", "2024-07-01T00:00:00.5Z"),
+    ],
+)
+def test_times_are_shown_in_the_zone_that_was_asked_for(tz: str, expected: str) -> None:
+    assert shown(1_719_792_000_500_000_000, zone_of(tz)) == expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [(7_776_000.0, "90d"), (43_200.0, "12h"), (90.0, "90s"), (120.0, "2m"), (1.5, "1.5s")],
+)
+def test_lengths_are_said_as_they_are_typed(seconds: float, expected: str) -> None:
+    assert length(seconds) == expected
 
 
 def test_a_client_is_told_of_too_many_windows_where_a_member_would_refuse_them() -> None:

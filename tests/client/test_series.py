@@ -51,6 +51,15 @@ def test_what_is_no_moment_is_refused(time: Any) -> None:
         nanoseconds(time)
 
 
+@pytest.mark.parametrize("name", ["", "{host=a}", "cpu{host=a", "cpu{", "a\nb"])
+def test_what_no_member_reads_as_a_name_is_refused_before_it_is_sent(name: str) -> None:
+    """It would be sent again with each new stream, and nothing behind it be taken."""
+    buffer = Buffer()
+    with pytest.raises(BadPoint, match="no name of a series"):
+        buffer.number(name)
+    assert buffer.names == []
+
+
 def test_points_are_frames_that_a_member_reads() -> None:
     buffer = Buffer()
     one, two = buffer.number("a"), buffer.number("b")
@@ -323,7 +332,7 @@ def test_points_are_told_as_they_come(three: Cluster) -> None:
 @pytest.mark.cluster
 def test_errors_come_at_close_without_waiting(three: Cluster) -> None:
     con = series.connect(three.endpoints)
-    with con.series("bad{") as s:
+    with con.series("bad{a}") as s:
         s.add(1, 1.0)
     with pytest.raises(SeriesRefused):
         con.close()

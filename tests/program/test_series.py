@@ -55,7 +55,7 @@ def test_errors_of_points_come_at_close() -> None:
         con = db.series.connect()
         with pytest.raises(BadPoint):
             con.add("a", "yesterday", 1.0)
-        with con.series("bad{") as s:
+        with con.series("bad{a}") as s:
             s.add(1, 1.0)
         with pytest.raises(SeriesRefused, match=r"bad\{"):
             con.close()

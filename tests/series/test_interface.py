@@ -235,6 +235,7 @@ def test_a_part_of_a_body_is_taken_and_the_rest_is_told(tmp_path: Path) -> None:
         ("GET", "/series/query?name=a&wndow=1h", b"", 400),
         ("GET", "/series/query?name=a&window=1x", b"", 400),
         ("GET", "/series/query?name=a&agg=most&window=1h", b"", 400),
+        ("GET", "/series/query?name=a&agg=max", b"", 400),
         ("GET", "/series/query?name=a&start=5&end=5", b"", 400),
         ("GET", "/series/query?name=a&tz=Mars/Base&window=1d", b"", 400),
         ("GET", "/series/query?name=a&format=xml", b"", 400),

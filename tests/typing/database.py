@@ -76,11 +76,13 @@ async def derived_awaited(db: aio.Database) -> None:
     assert_type(await tree.get((1, "ada")), float | None)
 
 
-def blocking(db: roost.Database) -> None:
+def blocking(db: roost.Database, key: str | None = None) -> None:
     """Calls of the blocking face."""
     assert_type(db.run(transfer, "ada", "bob", 5), int)
     assert_type(db.run(transfer, "ada", target="bob"), int)
     assert_type(db.run(transfer, "ada", "bob", once="key"), int)
+    assert_type(db.run(transfer, "ada", "bob", once=key), int)
+    db.run(transfer, "ada", "bob", once=b"key")  # type: ignore[call-arg]  # a key is text
     db.run(transfer, "ada", 5)  # type: ignore[call-overload]  # an argument of another type
     db.run(transfer, "ada")  # type: ignore[call-overload]  # an argument too few
     db.run(transfer, "ada", "bob", 5, 6)  # type: ignore[call-overload]  # and one too many

@@ -10,7 +10,7 @@ same classes for asyncio, of which those here are made.
 
 from typing import TYPE_CHECKING
 
-from roost.client.blocking import Client, Election, Leases, Lock, Session, Stm, Users
+from roost.client.blocking import Client, Election, Leading, Leases, Lock, Session, Stm, Users
 from roost.client.channel import Manners
 from roost.client.credentials import Credentials
 from roost.client.errors import (
@@ -86,6 +86,7 @@ __all__ = [
     "Key",
     "Later",
     "Leader",
+    "Leading",
     "LeaseLost",
     "LeaseNotFound",
     "Leases",

@@ -22,13 +22,15 @@ _PART = 0.5
 
 
 class Retry(Enum):
-    """What is done when an answer is lost."""
+    """What is done when an answer is lost.
 
-    # Ask the same member again; when it does not answer in time, `OutcomeUnknown` is raised.
+    * `EXACTLY_ONCE`: ask the same member again; when it does not answer in time, `OutcomeUnknown`.
+    * `AT_LEAST_ONCE`: ask another one then, too; it may be done twice.
+    * `AT_MOST_ONCE`: ask nobody again, and raise `OutcomeUnknown` at once.
+    """
+
     EXACTLY_ONCE = "exactly once"
-    # Ask another one, too: it may be done twice.
     AT_LEAST_ONCE = "at least once"
-    # Ask nobody again, and raise `OutcomeUnknown` at once.
     AT_MOST_ONCE = "at most once"
 
 

@@ -96,7 +96,9 @@ class Asking:
             group=asked.text("group"),
         )
         if not text and not asked.text("points"):
-            return replace(query)
+            if asked.text("agg"):
+                raise BadRequest("agg is of windows: say window=1d, window=auto or points=1000")
+            return query
         if not asked.text("start") or not asked.text("end"):
             start, stop = await self._held(query)
             query = replace(query, start=start, stop=stop)

@@ -2,7 +2,7 @@
 
     sensor1.heat                     a series
     cpu.usage{core="0",host=a}       one with labels; a value in quotes is a JSON string
-    2024-03-01T00:00:00Z             a moment, RFC 3339, up to nanoseconds; without a zone it is UTC
+    2024-03-01T00:00:00Z             a moment, RFC 3339, up to nanoseconds; without a zone of `tz`
     1709251200000000000              one in nanoseconds since 1970, or what `precision` says
     now, now-1h                      this member's clock, and before it
     15m, 1h, 1d, 1w, 1mo, 1q, 1y     a window; from a day on it is the calendar's

@@ -15,6 +15,7 @@ from roost.cli.series.shared import (
     say_point,
     shown,
     start_option,
+    zone_of,
 )
 from roost.cli.shared import client_options, say_json, say_table
 from roost.client import series as client
@@ -111,6 +112,7 @@ def query(
             say_csv(connection, built)
             return
         answer = connection.fetch(built)
+    tz = zone_of(asked["tz"])
     for table in answer.tables:
         rows = zip(table.times, *table.columns.values(), strict=True)
         if as_json:
@@ -118,7 +120,7 @@ def query(
             for row in rows:
                 say_json({"series": table.name, **dict(zip(heads, row, strict=True))})
             continue
-        cells = [[shown(at), *("" if it is None else f"{it:g}" for it in rest)]
+        cells = [[shown(at, tz), *("" if it is None else f"{it:g}" for it in rest)]
                  for at, *rest in rows]  # fmt: skip
         click.echo(table.name)
         say_table([["TIME", *map(str.upper, table.columns)], *cells],

@@ -54,7 +54,9 @@ def import_points(
             if value:
                 try:
                     connection.add(target, time_of(at), float(value))
-                except ValueError as error:
+                except click.UsageError as error:
+                    raise click.ClickException(f"row {count + 1}: {error.message}") from error
+                except (ValueError, client.BadPoint) as error:
                     raise click.ClickException(f"row {count + 1}: {error}") from error
             count += 1
     if as_json:

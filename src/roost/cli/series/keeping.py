@@ -9,6 +9,7 @@ from roost.cli.progress import counted, progress
 from roost.cli.series.shared import (
     connected,
     end_option,
+    length,
     name_argument,
     need,
     start_option,
@@ -224,14 +225,14 @@ def retain(
             say_json(rule)
         else:
             target = f"series {rule['series']}" if "series" in rule else f"tag {rule['tag']}"
-            click.echo(f"{target}\t{rule['keep_s']:g} s{_sums(rule)}")
+            click.echo(f"{target}\t{length(rule['keep_s'])}{_sums(rule)}")
 
 
 def _sums(rule: dict[str, Any]) -> str:
     """For how long sums are kept, if that is longer."""
     if "sums_s" not in rule:
         return ""
-    return ", sums " + ("forever" if rule["sums_s"] is None else f"{rule['sums_s']:g} s")
+    return ", sums " + ("forever" if rule["sums_s"] is None else length(rule["sums_s"]))
 
 
 @click.command()

@@ -3,8 +3,9 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import click
 
@@ -71,8 +72,26 @@ def say_point(series: str, time_ns: int, value: float | None) -> None:
     say_json({"series": series, "time": time_ns, "value": value})
 
 
-def shown(time_ns: Any) -> str:
-    """A time for people."""
+def shown(time_ns: Any, tz: tzinfo = UTC) -> str:
+    """A time for people, in their zone."""
     whole, rest = divmod(int(time_ns), 10**9)
-    text = datetime.fromtimestamp(whole, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    return f"{text}.{rest:09d}".rstrip("0") + "Z" if rest else f"{text}Z"
+    at = datetime.fromtimestamp(whole, tz)
+    zone = "Z" if tz is UTC else at.isoformat()[19:]
+    text = at.strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{text}.{rest:09d}".rstrip("0") + zone if rest else f"{text}{zone}"
+
+
+def zone_of(name: str) -> tzinfo:
+    """The zone in which times are shown; one that only the member knows is UTC here."""
+    try:
+        return ZoneInfo(name) if name else UTC
+    except (KeyError, ValueError, OSError):  # none that is known here, no name of one, a folder
+        return UTC
+
+
+def length(seconds: float) -> str:
+    """A length of time as it is said to `retain`: 90d, 12h."""
+    for unit, width in (("d", 86_400), ("h", 3600), ("m", 60)):
+        if seconds >= width and seconds % width == 0:
+            return f"{seconds / width:.0f}{unit}"
+    return f"{seconds:g}s"

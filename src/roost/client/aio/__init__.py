@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from roost.client.aio.client import Client
 from roost.client.aio.leases import Leases
-from roost.client.aio.locks import Election, Lock
+from roost.client.aio.locks import Election, Leading, Lock
 from roost.client.aio.session import Session
 from roost.client.aio.stm import Stm
 from roost.client.aio.users import Users
@@ -29,6 +29,7 @@ __all__ = [
     "Counters",
     "Election",
     "Later",
+    "Leading",
     "Leases",
     "Lock",
     "Session",

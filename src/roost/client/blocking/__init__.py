@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from roost.client.blocking.client import Client
 from roost.client.blocking.leases import Leases
-from roost.client.blocking.locks import Election, Lock
+from roost.client.blocking.locks import Election, Leading, Lock
 from roost.client.blocking.session import Session
 from roost.client.blocking.stm import Stm
 from roost.client.blocking.users import Users
@@ -30,6 +30,7 @@ __all__ = [
     "Counters",
     "Election",
     "Later",
+    "Leading",
     "Leases",
     "Lock",
     "Session",

@@ -147,7 +147,8 @@ class Connection(Requests):
         """Return when all points are durable on a majority.
 
         Raises:
-            SeriesRefused: a member refused some; which is in the text.
+            SeriesRefused: a member refused some; which is in the text.  Those behind it were not
+                taken, and this connection takes no more: open another one.
             Unreachable, OutcomeUnknown: nobody took them in time; some may be there.
 
         """

@@ -13,7 +13,7 @@ from roost.client.series.ways import Way
 
 
 class Question(Building):
-    """A question on its way; see `Building` for its steps."""
+    """A question on its way: each step makes another one, `fetch` and its like send it."""
 
     __slots__ = ("way",)
 

@@ -188,7 +188,7 @@ class Connection:
         self.call(self._inner.retain(keep, series=series, tag=tag, sums=sums))
 
     def rules(self) -> list[dict[str, Any]]:
-        """What is kept for some time only."""
+        """What is kept for some time only; see `aio.Connection.rules`."""
         return self.call(self._inner.rules())
 
     def statistics(self) -> dict[str, Any]:
@@ -237,7 +237,7 @@ class Appender:
 
 
 class Question(Building):
-    """A question on its way; see `Building` for its steps."""
+    """A question on its way: each step makes another one, `fetch` and its like send it."""
 
     __slots__ = ("_connection",)
 

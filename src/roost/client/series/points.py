@@ -75,9 +75,15 @@ class Buffer:
         return len(self._times)
 
     def number(self, name: str) -> int:
-        """The number of a name; below 0 when there is none left, before `forget_names`."""
+        """The number of a name; below 0 when there is none left, before `forget_names`.
+
+        Raises:
+            BadPoint: no member takes it, nor anything of a stream that it comes in.
+
+        """
         number = self._numbers.get(name)
         if number is None:
+            _check_name(name)
             if len(self.names) >= NAMES_MAX:
                 return -1
             number = self._numbers[name] = len(self.names)
@@ -135,6 +141,13 @@ class Buffer:
             frames.append(_HEAD.pack(2, len(body)) + body)
         self._places, self._times, self._values = array("I"), array("q"), array("d")
         return frames
+
+
+def _check_name(name: str) -> None:
+    """Refuse what no member reads as a name; what they refuse besides, they say."""
+    head, brace, _ = name.partition("{")
+    if not head or any(it < " " for it in head) or (brace and not name.endswith("}")):
+        raise BadPoint(f"{name!r} is no name of a series: say sensor1.heat, or cpu{{host=a}}")
 
 
 def names_frames(names: Iterable[str]) -> Iterator[bytes]:

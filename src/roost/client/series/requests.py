@@ -30,7 +30,7 @@ class Requests:
     async def listed(
         self, *, tag: str = "", prefix: str = "", counts: bool = False
     ) -> list[dict[str, Any]]:
-        """All series: names, labels, tags, first and last times.
+        """All series: `name`, `labels`, `tags`, times `first` and `last`; with `counts` `points`.
 
         Raises:
             ClientError: as `Way.ask`.
@@ -216,7 +216,9 @@ class Requests:
         return list((await self.way.ask_json("GET", "/series/notes"))["notes"])
 
     async def rules(self) -> list[dict[str, Any]]:
-        """What is kept for some time only.
+        """What is kept for some time only: `series` or `tag`, and `keep_s`.
+
+        Where sums are kept for longer there is `sums_s`, too; None is for ever.
 
         Raises:
             ClientError: as `Way.ask`.

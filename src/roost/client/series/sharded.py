@@ -148,7 +148,7 @@ class Sharded:
 
 
 class Question(Building):
-    """A question on its way; see `Building` for its steps."""
+    """A question on its way: each step makes another one, `fetch` and its like send it."""
 
     __slots__ = ("_connection",)
 

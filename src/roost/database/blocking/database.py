@@ -235,7 +235,9 @@ class Database(Derivable):
     def run(self, operation: Operation[P, R], *args: P.args, **kwargs: P.kwargs) -> R: ...
 
     @overload
-    def run(self, operation: Operation[..., R], *args: Any, once: str, **kwargs: Any) -> R: ...
+    def run(
+        self, operation: Operation[..., R], *args: Any, once: str | None, **kwargs: Any
+    ) -> R: ...
 
     def run(
         self, operation: Operation[..., Any], *args: Any, once: Any = None, **kwargs: Any
@@ -243,9 +245,8 @@ class Database(Derivable):
         """Run an operation on the member that leads, wherever that is; what it returns.
 
         When this returns, what it wrote is durable on a majority, and can be read here.  With
-        `once`, a key of yours of at most ONCE_BYTES_MAX bytes, asking again answers what the first
-        run answered, as long as `Limits.once_count_max` and `once_age_s` go back; a refusal is not
-        kept.
+        `once`, a text of yours of 1 to 256 bytes, asking again answers what the first run answered,
+        as long as `Limits.once_count_max` and `once_age_s` go back; a refusal is not kept.
 
         Raises:
             BadArgument: the arguments are not those of its annotations.

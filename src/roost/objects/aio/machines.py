@@ -55,14 +55,16 @@ class MachineHandle(Generic[M]):
     @overload
     async def run(self, command: Command[P, R], *args: P.args, **kwargs: P.kwargs) -> R: ...
     @overload
-    async def run(self, command: Command[..., R], *args: Any, once: str, **kwargs: Any) -> R: ...
+    async def run(
+        self, command: Command[..., R], *args: Any, once: str | None, **kwargs: Any
+    ) -> R: ...
     async def run(
         self, command: Command[..., Any], *args: Any, once: Any = None, **kwargs: Any
     ) -> Any:
         """Have all members carry a command out; what came of it on this one.
 
         One round trip, one row.  When it returns, the command is durable on a majority.  With
-        `once`, a key of yours, asking again answers what the first one came to, as far as results
+        `once`, a text of yours, asking again answers what the first one came to, as far as results
         are kept: the last 10,000 of those with a key, and as `Database.run`.
 
         Raises:

@@ -23,7 +23,7 @@ class Series(Face):
     def connect(
         self, *, wait_for_server_flush: bool = False, timeout_s: float = 30.0
     ) -> "Connection":
-        """A connection, for an `with` block; it ends with the database, at the latest.
+        """A connection, to be entered by `with`; it ends with the database, at the latest.
 
         As `roost.client.series.connect`: with `wait_for_server_flush` an appender's block ends when
         its points are durable on a majority.  `timeout_s` is how long nothing may come.

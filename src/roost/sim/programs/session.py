@@ -46,7 +46,7 @@ class Session:
     async def run(self, operation: Operation[P, R], *args: P.args, **kwargs: P.kwargs) -> R: ...
     @overload
     async def run(
-        self, operation: Operation[..., R], *args: Any, once: str, **kwargs: Any
+        self, operation: Operation[..., R], *args: Any, once: str | None, **kwargs: Any
     ) -> R: ...
     async def run(
         self, operation: Operation[..., Any], *args: Any, once: Any = None, **kwargs: Any
