@@ -1,7 +1,7 @@
 """Layers over a base, beside dictionaries that say what must be seen through them."""
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from hypothesis import strategies as st
 
@@ -35,11 +35,13 @@ class DictBase(BaseReader):
         *,
         reverse: bool,
         keys_only: bool = False,
+        covered: Sequence[dict[bytes, bytes | None]] = (),
     ) -> Iterator[tuple[bytes, bytes]]:
         rows = self.rows if tree_id == TREE else {}
         for key, value in in_range(rows, first, stop, reverse=reverse):
             self.read_count += 1
-            yield key, b"" if keys_only else value
+            is_read = not keys_only and not any(key in it for it in covered)
+            yield key, value if is_read else b""
 
 
 class Write:

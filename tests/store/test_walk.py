@@ -1,10 +1,17 @@
 """Walks: what is read in parts is what is there, and no part is long whatever it passes (D14)."""
 
+import tempfile
+from pathlib import Path
+from shutil import rmtree
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from roost.store import base_reader
 from roost.store import walk as walk_module
+from roost.store.base import open_sealed
+from roost.store.base_writer import BaseWriter
 from roost.store.layer import Layer
 from roost.store.view import View
 from roost.store.walk import PASSED_MAX, Walk
@@ -85,10 +92,75 @@ def test_what_lies_in_a_deleted_range_is_not_looked_at(*, reverse: bool) -> None
     ]
 
 
-def test_bytes_that_are_not_read_do_not_end_a_part() -> None:
+def test_values_that_are_not_read_do_not_end_a_part() -> None:
     layer = Layer()
     for number in range(100):
         layer.put(TREE, b"%03d" % number, b"v" * 1000)
     view = View([layer], DictBase({}))
     assert len(Walk(view, TREE, b"", None).take(256, 5000)) == 5
     assert len(Walk(view, TREE, b"", None, keys_only=True).take(256, 5000)) == 100
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("above", [None, b"little"])
+def test_what_lies_below_something_else_is_not_read(above: bytes | None, *, reverse: bool) -> None:
+    """Issue 14: little was written over much, and a part read all of that, which nobody asked for.
+
+    Where it had to come from the disk, the loop was held for a second.
+    """
+    directory = Path(tempfile.mkdtemp())
+    writer = BaseWriter(directory, is_synced=False)
+    much, layer = Layer(), Layer()
+    for number in range(8):
+        much.put(TREE, b"%d" % number, b"v" * 50_000)
+        layer.put(TREE, b"%d" % number, above)
+    much.put(TREE, b"5x", b"seen")
+    writer.commit(much, 1, 1)
+    read: list[bytes] = []
+
+    def noting(name: bytes, sealed: bytes) -> bytes:
+        read.append(name[2:])
+        return open_sealed(name, sealed)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(base_reader, "open_sealed", noting)
+        walk = Walk(View([layer], writer.reader()), TREE, b"", None, reverse=reverse)
+        rows = walk.take(256)
+    assert walk.is_done
+    wanted = [] if above is None else [(b"%d" % it, above) for it in range(8)]
+    assert sorted(rows) == sorted([*wanted, (b"5x", b"seen")])
+    assert read == [b"5x"]
+    writer.close()
+    rmtree(directory)
+
+
+@pytest.mark.parametrize("value", [b"v", None])
+def test_long_keys_end_a_part_as_long_values_do(value: bytes | None) -> None:
+    """Issue 14: a thousand keys of a megabyte were one step, of a gigabyte."""
+    base, layer = {}, Layer()
+    for number in range(20):
+        key = b"%02d" % number + b"k" * 1000
+        base[key] = b"old"
+        layer.put(TREE, key, value)
+    walk = Walk(View([layer], DictBase(base)), TREE, b"", None, keys_only=True)
+    parts = []
+    while not walk.is_done:
+        parts.append(walk.take(256, 4000))
+    assert len(parts) >= 5
+    assert all(len(part) <= 4 for part in parts)
+    assert len([row for part in parts for row in part]) == (0 if value is None else 20)
+
+
+def test_a_part_says_what_it_has_cost() -> None:
+    base, layer = {b"%04d" % it: b"v" * 100_000 for it in range(20)}, Layer()
+    walk = Walk(View([layer], DictBase(base)), TREE, b"", None)
+    assert len(walk.take(2)) == 2
+    assert walk.cost == 1 + 2 + (200_008 >> 13)
+    walk = Walk(View([layer], DictBase(base)), TREE, b"", None, keys_only=True)
+    assert len(walk.take(256)) == 20
+    assert walk.cost == 1 + 20
+    for key in base:
+        layer.put(TREE, key, None)
+    walk = Walk(View([layer], DictBase(base)), TREE, b"", None)
+    assert walk.take(256) == []
+    assert walk.cost == 1 + 10

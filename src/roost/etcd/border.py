@@ -16,12 +16,12 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from roost.call import Caller
-from roost.database.model import Light, Long, Operation, Txn
+from roost.database.model import Light, Long, Operation, Steps, Txn
 from roost.errors import CallerGone, Refused, RoostError
 from roost.etcd import errors
 from roost.etcd.access.callers import Callers
-from roost.etcd.access.judge import Check, Judge
-from roost.etcd.access.signing import sign, signed
+from roost.etcd.access.judge import Check, CheckIsLong, Judge
+from roost.etcd.access.signing import Signature, sign, signed
 from roost.etcd.access.tokens import Identity
 from roost.etcd.access.users import Auth
 from roost.etcd.limits import Limits
@@ -76,20 +76,56 @@ class Border:
 
     def _run_as(self, txn: Txn, body: bytes) -> bytes | Long:
         """Operation: run another one for a user."""
-        name, inner = self._checked(txn, body)
+        try:
+            name, inner = self._checked(txn, body)
+        except CheckIsLong:
+            return Long(lambda its: self._run_long_as(its, body))
         return self._operations[name](txn, inner)
 
+    def _run_long_as(self, txn: Txn, body: bytes) -> Steps:
+        """The same, where it takes many turns to know whether the user may."""
+        signature, inner = signed(body)
+        judge, name = self._judge_of(txn, signature), signature.operation
+        while judge is not None:
+            try:
+                self._checks[name](judge, inner)
+            except CheckIsLong:
+                yield
+                judge.look_on()
+            else:
+                break
+        outcome = self._operations[name](txn, inner)
+        return (yield from outcome.run(txn)) if isinstance(outcome, Long) else outcome
+
     def _run_light_as(self, txn: Txn, body: bytes) -> bytes | None:
-        name, inner = self._checked(txn, body)
+        try:
+            name, inner = self._checked(txn, body)
+        except CheckIsLong:
+            return None
         return self._lights[name](txn, inner)
 
     def _checked(self, txn: Txn, body: bytes) -> tuple[str, bytes]:
-        """What a user runs who may, and with what."""
+        """What a user runs who may, and with what.
+
+        Raises:
+            CheckIsLong: to know whether he may takes longer than a turn has time for.
+
+        """
         signature, inner = signed(body)
-        if self.auth.is_enabled(txn):
-            identity = Identity(signature.user, signature.token, signature.revision)
-            self._checks[signature.operation](self.callers.judge(txn, identity), inner)
+        judge = self._judge_of(txn, signature)
+        if judge is not None:
+            try:
+                self._checks[signature.operation](judge, inner)
+            finally:
+                txn.cost += judge.cost
         return signature.operation, inner
+
+    def _judge_of(self, txn: Txn, signature: Signature) -> Judge | None:
+        """Who says what that user may do; None = everybody may everything."""
+        if not self.auth.is_enabled(txn):
+            return None
+        identity = Identity(signature.user, signature.token, signature.revision)
+        return self.callers.judge(txn, identity)
 
     def write(
         self,

@@ -28,6 +28,7 @@ from roost.etcd.access.users import Auth
 from roost.etcd.limits import Limits
 from roost.etcd.model import leases
 from roost.etcd.model.alarms import CORRUPT, NOSPACE, Alarms
+from roost.etcd.model.costs import at_once
 from roost.etcd.model.kv import KvOperations, has_put
 from roost.etcd.model.leases import Lease, name_of
 from roost.etcd.model.mvcc import Mvcc
@@ -193,7 +194,7 @@ class Replay:
     def _need_lease_keys(self, judge: Judge, lease_id: int) -> None:
         name, mvcc = name_of(lease_id), self._mvcc
         judge.need_write_all(
-            lambda first, stop: leases.first_key(mvcc, judge.view, name, first, stop)
+            lambda first, stop: at_once(leases.first_key(mvcc, judge.view, name, first, stop))
         )
 
     def _grant(self, txn: Txn, body: bytes) -> bytes:

@@ -254,6 +254,7 @@ class _NoBase(BaseReader):
         *,
         reverse: bool,  # noqa: ARG002 - the same
         keys_only: bool = False,  # noqa: ARG002 - the same
+        covered: Sequence[dict[bytes, bytes | None]] = (),  # noqa: ARG002 - the same
     ) -> Iterator[tuple[bytes, bytes]]:
         """Say that it is gone, at once."""
         raise self._gone()

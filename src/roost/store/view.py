@@ -176,9 +176,12 @@ class View:
             if (tree := layer.trees.get(tree_id)) is not None and (tree.values or tree.ranges)
         ]
         base = self._base
+        covered = [tree.values for tree in trees if tree.values]
 
         def items_of_base(first: bytes, stop: bytes | None) -> Iterator[_Row]:
-            return base.items(tree_id, first, stop, reverse=reverse, keys_only=keys_only)
+            return base.items(
+                tree_id, first, stop, reverse=reverse, keys_only=keys_only, covered=covered
+            )
 
         return _rows(trees, 0, items_of_base, first, stop, reverse=reverse)
 

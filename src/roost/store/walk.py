@@ -5,19 +5,22 @@ part seeks the key behind the last one, which costs a few microseconds.  Every p
 state only if the view is (`held`).
 
 Keys that were deleted, and are not gone from the base yet, are passed: a part ends behind
-PASSED_MAX of them, if it has rows or not.
+PASSED_MAX of them, if it has rows or not.  A key may be as long as a value: its bytes count alike,
+whether it is handed out or passed.
 """
 
 from roost.store.view import View
 
 PASSED_MAX = 512
 BYTES_MAX = 256 << 10
+# What a part has cost, in rows: so many keys that were passed, and so many bytes, are one.
+_PASSED_A_ROW_LOG2, _BYTES_A_ROW_LOG2 = 1, 13
 
 
 class Walk:
     """Where a reader of a range has come."""
 
-    __slots__ = ("_first", "_reverse", "_stop", "_tree_id", "_view", "is_done", "keys_only")
+    __slots__ = ("_first", "_reverse", "_stop", "_tree_id", "_view", "cost", "is_done", "keys_only")
 
     def __init__(
         self,
@@ -38,6 +41,8 @@ class Walk:
         self.keys_only = keys_only
         # Whether the end has been seen.
         self.is_done = False
+        # What the last part has cost, in rows that are read (`etcd.model.costs`).
+        self.cost = 0
 
     @property
     def place(self) -> bytes:
@@ -47,7 +52,7 @@ class Walk:
     def take(self, count_max: int, bytes_max: int = BYTES_MAX) -> list[tuple[bytes, bytes]]:
         """The next rows: `count_max` at most, and no more once they have `bytes_max` or more.
 
-        There may be none, though more follow.
+        Keys that were passed count as well.  There may be none, though more follow.
         """
         rows: list[tuple[bytes, bytes]] = []
         left, passed_count, key = bytes_max, 0, b""
@@ -58,9 +63,10 @@ class Walk:
             reverse=self._reverse,
             keys_only=self.keys_only,
         ):
+            left -= len(key)
             if value is None:
                 passed_count += 1
-                if passed_count == PASSED_MAX:
+                if passed_count == PASSED_MAX or left <= 0:
                     break
                 continue
             rows.append((key, value))
@@ -69,6 +75,8 @@ class Walk:
                 break
         else:
             self.is_done = True
+        passed, read = passed_count >> _PASSED_A_ROW_LOG2, bytes_max - left >> _BYTES_A_ROW_LOG2
+        self.cost = 1 + len(rows) + passed + read
         if self._reverse:
             self._stop = key
         else:

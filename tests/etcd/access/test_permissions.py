@@ -8,11 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roost.call import Stream, Unary
+from roost.database.model import Long, Steps, Txn
 from roost.errors import Refused
 from roost.etcd import border
 from roost.etcd.access.signing import sign
 from roost.etcd.access.tokens import Identity, digest_of
 from roost.etcd.errors import status_of
+from roost.etcd.model.leases import name_of
+from roost.etcd.model.mvcc import Mvcc
 from roost.etcd.v3.interface import JSON_PATHS
 from roost.outcome import Outcome, ReadDone
 from roost.proto import rpc_pb2 as pb
@@ -107,6 +110,49 @@ def test_a_lease_is_as_its_keys_are(world: World) -> None:
         ("/etcdserverpb.KV/Put", pb.PutRequest(key=b"w", lease=5)),
     ):
         assert world.call(path, request, "reader") == DENIED
+
+
+def test_many_keys_that_have_just_gone_from_a_lease_are_passed_over_turns(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Issue 14: whoever renews a lease or puts with one is asked whether he may, key by key."""
+    world.run_as_root("etcd.lease_grant", pb.LeaseGrantRequest(TTL=100, ID=6))
+    mvcc, replica = Mvcc(world.replica.store), world.replica
+    lease = name_of(6)
+
+    def gone(txn: Txn, _body: bytes) -> bytes:
+        for number in range(20_000):
+            txn.put(mvcc.lease_keys, lease + b"%06d" % number, b"")
+            txn.delete(mvcc.lease_keys, lease + b"%06d" % number)
+        return b""
+
+    replica.register("gone", gone)
+    replica.transact_nowait("gone", b"", lambda _outcome: None)
+    put, counts = pb.PutRequest(key=b"w", lease=6), list[int]()
+    run_long = replica.run_long
+
+    def noted(long: Long, its: Txn) -> bytes:
+        counts.append(0)
+
+        def slices(txn: Txn) -> Steps:
+            steps = long.run(txn)
+            while True:
+                counts[-1] += 1
+                try:
+                    next(steps)
+                except StopIteration as end:
+                    answer: bytes = end.value
+                    return answer
+                yield
+
+        return run_long(Long(slices), its)
+
+    monkeypatch.setattr(replica, "run_long", noted)
+    assert isinstance(world.call("/etcdserverpb.KV/Put", put, "reader"), bytes)
+    assert 30 < counts[0] < 50
+    world.run_as_root("etcd.put", pb.PutRequest(key=b"secret", lease=6))
+    assert world.call("/etcdserverpb.KV/Put", put, "reader") == DENIED
+    assert 30 < counts[1] < 50
 
 
 def leaf(is_allowed: bool) -> pb.RequestOp:  # noqa: FBT001 - drawn

@@ -6,9 +6,11 @@ from hypothesis import strategies as st
 
 from roost.errors import Refused
 from roost.etcd.model import leases
+from roost.etcd.model.costs import INLINE_ROWS_MAX, at_once
 from roost.etcd.model.leases import Lease, id_of, keys_of, name_of, revoke
 from roost.etcd.model.mvcc import Mvcc, Writer
 from tests.etcd.replica import LocalReplica
+from tests.steps import slices_of
 
 # The ends of an int64, and neighbours.
 IDS = [1, 2, 255, 256, (1 << 63) - 1, -(1 << 63), -2, -1]
@@ -77,3 +79,23 @@ def test_a_lease_that_is_not_there_is_refused(shared: LocalReplica) -> None:
         leases.check_exists(mvcc, txn, 7)
     with pytest.raises(Refused):
         revoke(mvcc, txn, name_of(7))
+
+
+def test_whoever_looks_for_the_first_key_passes_those_that_are_gone_in_steps() -> None:
+    """Issue 14: before it lie all that were just deleted, and they were passed in one."""
+    replica = LocalReplica()
+    mvcc, txn = Mvcc(replica.store), replica.store.begin()
+    for number in range(20_000):
+        txn.put(mvcc.lease_keys, name_of(7) + b"%06d" % number, b"")
+    for number in range(19_999):
+        txn.delete(mvcc.lease_keys, name_of(7) + b"%06d" % number)
+
+    last = b"%06d" % 19_999
+    costs = list(leases.first_key(mvcc, txn, name_of(7), b"", None))
+    assert len(costs) > 30
+    assert max(costs) <= 2 * INLINE_ROWS_MAX
+    assert at_once(leases.first_key(mvcc, txn, name_of(7), b"", last)) is None
+    counts, found = slices_of(leases.first_key(mvcc, txn, name_of(7), b"", None))
+    assert found == last
+    assert max(counts) < 12_000
+    replica.close()

@@ -242,3 +242,63 @@ def answered_in_slices(replica: LocalReplica, name: str, request: Message) -> tu
     slices, answer = slices_of(found[0].run(txn))
     assert max(slices) < 30_000
     return answer[8:], txn
+
+
+PUT, KEEP = pb.PutRequest(value=b"new"), pb.PutRequest(ignore_value=True)
+FEW = 24
+
+
+def one(number: int, operation: pb.PutRequest | None) -> pb.RequestOp:
+    """An operation of a key, a deletion where there is none."""
+    key = b"k%02d" % number
+    if operation is None:
+        return pb.RequestOp(request_delete_range=pb.DeleteRangeRequest(key=key))
+    put = pb.PutRequest()
+    put.CopyFrom(operation)
+    put.key = key
+    return pb.RequestOp(request_put=put)
+
+
+@pytest.mark.parametrize("operation", [PUT, KEEP, None])
+def test_few_operations_on_large_values_take_many_turns(operation: pb.PutRequest | None) -> None:
+    """Issue 14: what is there before is read, and a hundred megabytes of that were one step."""
+    asked = pb.TxnRequest(success=[one(it, operation) for it in range(FEW)])
+    check_large_values("etcd.txn", asked, left=0 if operation is None else FEW)
+
+
+def test_few_large_values_are_deleted_over_many_turns() -> None:
+    asked = pb.DeleteRangeRequest(key=b"k", range_end=b"l")
+    check_large_values("etcd.delete_range", asked, left=0)
+
+
+def check_large_values(name: str, asked: Message, *, left: int) -> None:
+    replica = LocalReplica()
+    mvcc = many(replica, 0, 7)
+    heard: list[Outcome] = []
+    for number in range(FEW):
+        put = pb.PutRequest(key=b"k%02d" % number, value=b"v" * (1 << 20))
+        replica.transact_nowait("etcd.put", put.SerializeToString(), heard.append)
+    body, txn = asked.SerializeToString(), replica.store.begin()
+    found = replica._operations[name](txn, body)
+    assert isinstance(found, Long)
+    assert txn.is_empty
+    slices, _answer = slices_of(found.run(txn))
+    assert len(slices) >= FEW // 3
+    assert len(txn.scan(mvcc.kv)) == left
+    replica.close()
+
+
+def test_a_put_over_a_large_value_counts_as_what_it_reads() -> None:
+    """Issue 14: 512 of them were one batch."""
+    replica = LocalReplica()
+    many(replica, 0, 7)
+    heard: list[Outcome] = []
+    put = pb.PutRequest(key=b"k", value=b"v" * (1 << 20)).SerializeToString()
+    replica.transact_nowait("etcd.put", put, heard.append)
+    txn = replica.store.begin()
+    for asked in (b"v", b""):
+        before = txn.cost
+        put = pb.PutRequest(key=b"k", value=asked).SerializeToString()
+        assert isinstance(replica._operations["etcd.put"](txn, put), bytes)
+        assert txn.cost - before == (128 if asked else 0)
+    replica.close()

@@ -337,7 +337,7 @@ class CountingView(View):
 
     row_count = 0
 
-    def iterate(
+    def walk(
         self,
         tree_id: int,
         first: bytes = b"",
@@ -345,8 +345,8 @@ class CountingView(View):
         *,
         reverse: bool = False,
         keys_only: bool = False,
-    ) -> Iterator[tuple[bytes, bytes]]:
-        for row in super().iterate(tree_id, first, stop, reverse=reverse, keys_only=keys_only):
+    ) -> Iterator[tuple[bytes, bytes | None]]:
+        for row in super().walk(tree_id, first, stop, reverse=reverse, keys_only=keys_only):
             self.row_count += 1
             yield row
 

@@ -288,6 +288,33 @@ def test_no_turn_reads_or_tells_more_than_its_part(
     story(tell)
 
 
+def test_records_of_large_values_are_read_a_few_at_a_time(
+    decoded: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Issue 14: 128 of them, of a megabyte each, were one step."""
+    turns: list[int] = []
+
+    def tell(it: Story) -> Iterator[None]:
+        for number in range(40):
+            it.world.put(b"k%03d" % number, b"v" * (1 << 19))
+        reader = Reader()
+        turn = it.behind._turn
+
+        def counted() -> None:
+            before = len(decoded)
+            turn()
+            turns.append(len(decoded) - before)
+
+        monkeypatch.setattr(it.behind, "_turn", counted)
+        it.watch(reader, 2)
+        yield
+        assert [seen.key for seen in reader.seen] == [b"k%03d" % it for it in range(40)]
+        assert 0 < max(turns) <= 10
+        assert sum(turns) < 90, "and none is read again and again"
+
+    story(tell)
+
+
 def test_who_has_no_room_rests_and_goes_on_where_it_left() -> None:
     def tell(it: Story) -> Iterator[None]:
         it.put(b"k1")

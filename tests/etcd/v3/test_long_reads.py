@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 
@@ -198,6 +199,30 @@ def test_what_begins_in_one_turn_shares_a_budget_and_the_rest_is_begun_later(
     assert b"later" in answers[-1].message, "it is no older than what was asked for"
     assert max(turns[1:]) < TURN_STEPS_MAX
     assert turns[0] < TURN_STEPS_MAX + 100 * 200, "and what each that waits costs"
+    assert server.is_idle()
+
+
+@pytest.mark.parametrize("how", ["plain", "serializable", "old"])
+def test_many_large_values_are_answered_over_turns(server: Server, how: str) -> None:
+    """Issue 14: 256 values of a megabyte, each asked for by its key, were answered in one turn."""
+    server.put({b"large": b"v" * (1 << 20)})
+    request = pb.RangeRequest(key=b"large", serializable=how == "serializable")
+    if how == "old":
+        request.revision = len(server.model.states) - 1
+        server.put({b"large": b""})
+    counts: list[int] = []
+
+    async def story() -> None:
+        answers = [server.range(request) for _ in range(40)]
+        while not counts or counts[-1] < len(answers):
+            counts.append(sum(it.message is not None for it in answers))
+            await asyncio.sleep(0)
+        for answer in answers:
+            server.check(request, answer)
+
+    run_virtually(story())
+    steps = [after - before for before, after in pairwise([0, *counts])]
+    assert max(steps) <= 5
     assert server.is_idle()
 
 

@@ -10,8 +10,9 @@ from google.protobuf.message import Message
 
 from roost import etcd
 from roost.errors import Refused
-from roost.etcd.access.judge import First, Judge
+from roost.etcd.access.judge import First, Gap, Judge
 from roost.etcd.errors import status_of
+from roost.etcd.model.costs import Costs, at_once
 from roost.etcd.model.mvcc import Mvcc
 from roost.etcd.v3 import rights
 from roost.etcd.v3.rights import Rights
@@ -30,6 +31,10 @@ class Clerk(Judge):
     def __init__(self, view: View, *roles: str) -> None:
         self.view, self.name, self.roles = view, "somebody", roles
         self.asked: list[str] = []
+
+    def find(self, gap: Gap, look: Callable[[], Costs[bytes | None]]) -> bytes | None:
+        del gap
+        return at_once(look())
 
     def need_root(self) -> None:
         self.asked.append("root")

@@ -455,20 +455,21 @@ def test_a_large_answer_comes_in_fragments_to_who_takes_them() -> None:
         world.watch(key=b"k", range_end=b"l", fragment=True)
         world.watch(key=b"k", range_end=b"l", watch_id=9)
         value = bytes(400_000)
+        for number in range(3):
+            world.put(b"k%d" % number, value)
         puts = [pb.PutRequest(key=b"k%d" % it, value=value) for it in range(3)]
         operations = [pb.RequestOp(request_put=it) for it in puts]
         world.call("Txn", pb.TxnRequest(success=operations))
-        for number in range(3):
-            world.put(b"k%d" % number, value)
-        world.watch(key=b"k", range_end=b"l", fragment=True, watch_id=5, start_revision=2)
+        asked = {"fragment": True, "prev_kv": True, "start_revision": 5}
+        world.watch(key=b"k", range_end=b"l", watch_id=5, **asked)
         yield
         whole = [it for it in world.stream.sent if it.watch_id == 9 and it.events]
         assert not any(it.fragment for it in whole)
         parts = [it for it in world.stream.sent if it.watch_id == 5 and it.events]
-        assert [it.fragment for it in parts] == [True, False]
+        assert [it.fragment for it in parts] == [True, True, False]
         assert all(it.ByteSize() < 1_600_000 for it in parts)
-        for watch_id in (0, 5, 9):
-            assert len(world.stream.events(watch_id)) == 6
+        for watch_id, count in ((0, 6), (5, 3), (9, 6)):
+            assert len(world.stream.events(watch_id)) == count
 
     story(tell)
 

@@ -5,7 +5,7 @@ import pytest
 from roost.errors import CallerGone, Refused
 from roost.member.errors import OperationFailed
 from roost.member.operation import Light
-from roost.member.pipeline.lights import BODY_BYTES_MAX, COUNT_MAX, TURN_COUNT_MAX
+from roost.member.pipeline.lights import BODY_BYTES_MAX, COUNT_MAX, TURN_COST_MAX, TURN_COUNT_MAX
 from roost.outcome import Outcome
 from roost.store import Long, Steps, Store, Txn
 from tests.member.pipeline.test_executor import StubCore, ignore, make, put, store
@@ -88,6 +88,25 @@ def test_when_too_many_come_they_go_into_the_queue(store: Store) -> None:
     while executor.queue_count:
         executor.run()
     assert len(found) == COUNT_MAX + 1
+
+
+def test_what_reads_much_leaves_the_rest_to_other_turns(store: Store) -> None:
+    """Issue 14: whoever renews a lease is asked whether he may, and that may be much to look at."""
+    executor, turns = make(store, StubCore()), list[int]()
+    executor.open()
+
+    def now(txn: Txn, _body: bytes) -> bytes:
+        turns[-1] += 1
+        txn.cost += TURN_COST_MAX // 3
+        return b"now"
+
+    light = Light(now, lambda _txn, _body: b"later")
+    for _ in range(10):
+        assert executor.submit("look", light, b"", ignore)
+    while sum(turns) < 10:
+        turns.append(0)
+        executor.run()
+    assert turns == [4, 4, 2]
 
 
 def test_what_is_large_goes_into_the_queue_which_counts_bytes(store: Store) -> None:

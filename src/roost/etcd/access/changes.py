@@ -144,7 +144,7 @@ class AuthOperations:
             for digest, user in tokens:
                 if user == owner:
                     txn.delete(self._auth.tokens, digest)
-            yield 1 + len(tokens)
+            yield walk.cost
 
     def _grant_role(self, txn: Txn, request: rpc_pb2.AuthUserGrantRoleRequest) -> bool:
         user = self._auth.known_user(txn, request.user)
@@ -184,10 +184,11 @@ class AuthOperations:
         txn.delete(self._auth.roles, request.role.encode())
         walk = Walk(txn, self._auth.users, b"", None)
         while not walk.is_done:
-            cost = 1
-            for _, row in walk.take(STEP_ROWS, STEP_BYTES):
+            rows = walk.take(STEP_ROWS, STEP_BYTES)
+            cost = walk.cost
+            for _, row in rows:
                 user = auth_pb2.User.FromString(row)
-                cost += 1 + len(row) // ROW_UNIT_BYTES
+                cost += len(row) // ROW_UNIT_BYTES
                 if request.role in user.roles:
                     user.roles.remove(request.role)
                     self._put_user(txn, user)

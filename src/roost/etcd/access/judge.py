@@ -2,15 +2,21 @@
 
 A `Judge` knows nothing of requests.  Whoever serves some says what they need: `v3/rights.py` for
 etcd's, and others for theirs.  Nothing that is not permitted here is allowed.
+
+What has to be looked up to judge is counted (`find`).  Where that is more than a turn of the loop
+has time for, `CheckIsLong` says so, and the same judge is asked again in one of the next: it goes
+on where it was (D14).
 """
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 from roost.database.model import View
 from roost.etcd import errors
 from roost.etcd.access.users import ROOT, Auth
+from roost.etcd.model.costs import INLINE_ROWS_MAX, Costs
 from roost.etcd.model.mvcc import range_stop
 from roost.proto import auth_pb2
 
@@ -18,8 +24,22 @@ from roost.proto import auth_pb2
 Interval = tuple[bytes, bytes | None]
 # The first key from one on and before another, of those in question; None = there is none.
 First = Callable[[bytes, bytes | None], bytes | None]
+# What it costs to be asked for what was found before, in rows.
+_FOUND_COST = 1
 _READS = (auth_pb2.Permission.READ, auth_pb2.Permission.READWRITE)
 _WRITES = (auth_pb2.Permission.WRITE, auth_pb2.Permission.READWRITE)
+
+
+class CheckIsLong(Exception):
+    """A turn has no time for all that is to be looked up: `look_on`, and ask that judge again."""
+
+
+class Gap(NamedTuple):
+    """Where somebody has no right: from a key on and before another, in what `of` names."""
+
+    of: bytes
+    first: bytes
+    stop: bytes | None
 
 
 @lru_cache(maxsize=4096)
@@ -51,7 +71,7 @@ def _intervals(role_rows: tuple[bytes, ...], kinds: tuple[int, ...]) -> tuple[In
 class Judge:
     """Says what one user may do, by one state."""
 
-    __slots__ = ("_auth", "_rows", "name", "roles", "view")
+    __slots__ = ("_auth", "_found", "_left", "_looking", "_rows", "cost", "name", "roles", "view")
 
     def __init__(self, auth: Auth, view: View, name: str) -> None:
         """Judge the user of that name.
@@ -68,6 +88,41 @@ class Judge:
         self._auth, self.view, self.name = auth, view, name
         self.roles = _roles_of(row)
         self._rows: tuple[bytes, ...] | None = None
+        # What was looked up, and what is being; how much more a turn has time for.
+        self._found: dict[Gap, bytes | None] = {}
+        self._looking: dict[Gap, Costs[bytes | None]] = {}
+        self._left = INLINE_ROWS_MAX
+        # What that has cost so far, in rows.
+        self.cost = 0
+
+    def find(self, gap: Gap, look: Callable[[], Costs[bytes | None]]) -> bytes | None:
+        """What the steps of `look()` come to; those that were taken are not taken again.
+
+        Raises:
+            CheckIsLong: this turn has no time for all of them.
+
+        """
+        if gap in self._found:
+            self._spend(_FOUND_COST)
+            return self._found[gap]
+        steps = self._looking.setdefault(gap, look())
+        while True:
+            if self._left <= 0:
+                raise CheckIsLong
+            try:
+                self._spend(next(steps))
+            except StopIteration as end:
+                found: bytes | None = end.value
+                self._found[gap] = found
+                return found
+
+    def _spend(self, cost: int) -> None:
+        self._left -= cost
+        self.cost += cost
+
+    def look_on(self) -> None:
+        """It is another turn."""
+        self._left = INLINE_ROWS_MAX
 
     @property
     def is_root(self) -> bool:

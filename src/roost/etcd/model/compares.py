@@ -45,7 +45,8 @@ def _holds_in_range(mvcc: Mvcc, view: View, compare: pb.Compare) -> Costs[bool]:
         if not all(_passes_compare(compare, decode_key_value(encoded)) for _, encoded in found):
             return False
         is_empty = is_empty and not found
-        yield 1 + ROWS_A_COMPARISON * len(found) if walk.is_done else ROWS_MAX
+        compared = (ROWS_A_COMPARISON - 1) * len(found)
+        yield walk.cost + compared if walk.is_done else max(ROWS_MAX, walk.cost)
     return not is_empty or _holds_for_none(compare)
 
 

@@ -31,11 +31,15 @@ def at_once(steps: Costs[T], txn: Txn | None = None) -> T:
             return come_to
 
 
-def within_a_turn(steps: Costs[T], txn: Txn | None = None) -> T | None:
-    """What steps come to; None if that costs more than a turn has time for; `txn` notes it."""
+def within_a_turn(steps: Costs[T], txn: Txn | None = None, cost_max: int | None = None) -> T | None:
+    """What steps come to; None if that costs more than a turn has time for; `txn` notes it.
+
+    That is INLINE_ROWS_MAX, where nobody says `cost_max`.
+    """
     cost, come_to = 0, None
+    cost_max = INLINE_ROWS_MAX if cost_max is None else cost_max
     try:
-        while cost <= INLINE_ROWS_MAX:
+        while cost <= cost_max:
             cost += next(steps)
     except StopIteration as end:
         come_to = end.value

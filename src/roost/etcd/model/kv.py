@@ -24,6 +24,7 @@ from roost.etcd.model.costs import (
     Costs,
     at_once,
     in_slices,
+    now_or_long,
     within_a_turn,
 )
 from roost.etcd.model.mvcc import Mvcc, Writer, escape, range_stop
@@ -42,6 +43,8 @@ from roost.proto import rpc_pb2 as pb
 
 COMPACT_SLICE_COUNT = 1000
 ROWS_AN_OPERATION = 5
+# What a transaction of as many operations as a turn has time for may cost in it.
+TXN_INLINE_COST_MAX = (ROWS_AN_OPERATION + 1) * INLINE_ROWS_MAX
 # What is read for the answer to a request that writes, which has to be whole: with the heads of
 # its operations it fits a frame (`member.pipeline.forwarded`).
 ANSWER_BYTES_MAX = 60 << 20
@@ -70,7 +73,7 @@ class KvOperations:
         plain = read_put(body)
         if plain is not None:
             key, value = plain
-            writer.put(key, value, 0, txn.get(self.mvcc.kv, key))
+            writer.put(key, value, 0, self._old(txn, key))
             return writer.revision.to_bytes(8, "big")
         request = pb.PutRequest.FromString(body)
         if request.lease:
@@ -81,7 +84,7 @@ class KvOperations:
 
     def _put(self, writer: Writer, request: pb.PutRequest) -> bytes:
         key = request.key
-        old = writer.txn.get(self.mvcc.kv, key)
+        old = self._old(writer.txn, key)
         value, lease = request.value, request.lease
         if request.ignore_value or request.ignore_lease:
             assert old is not None, "it was checked"
@@ -92,6 +95,13 @@ class KvOperations:
                 lease = held.lease
         writer.put(key, value, lease, old)
         return field(b"\x12", old) if request.prev_kv and old is not None else b""
+
+    def _old(self, txn: Txn, key: bytes) -> bytes | None:
+        """What is there before a put; much of it counts, for whoever puts little over much."""
+        old = txn.get(self.mvcc.kv, key)
+        if old is not None and len(old) >> _BYTES_PER_ROW_LOG2:
+            txn.cost += len(old) >> _BYTES_PER_ROW_LOG2
+        return old
 
     def _check_held(self, view: View, request: pb.PutRequest) -> None:
         """Refuse to keep the value or the lease of a key that is not there."""
@@ -105,7 +115,7 @@ class KvOperations:
         request = pb.DeleteRangeRequest.FromString(body)
         if self._has_many_keys(txn, [request]):
             return Long(lambda its: in_slices(self._run_delete_range(its, request)))
-        return at_once(self._run_delete_range(txn, request), txn)
+        return now_or_long(txn, lambda its: self._run_delete_range(its, request))
 
     def _run_delete_range(self, txn: Txn, request: pb.DeleteRangeRequest) -> Costs[bytes]:
         writer = Writer(self.mvcc, txn)
@@ -123,7 +133,8 @@ class KvOperations:
                 left -= 1
                 continue
             walk = self._walk_over_names(view, request)
-            left -= len(walk.take(left + 1))
+            walk.take(left + 1)
+            left -= walk.cost - 1
             if left < 0 or not walk.is_done:
                 return True
         return left < 0
@@ -154,7 +165,7 @@ class KvOperations:
             count += len(found)
             if request.prev_kv:
                 _add_previous(previous, found, room)
-            yield 1 + len(found)
+            yield walk.cost
         if not walk.is_done:
             count += yield from self._delete_rest(
                 writer, walk.place, stop, room, previous if request.prev_kv else None
@@ -186,7 +197,7 @@ class KvOperations:
                 _add_previous(previous, found, room)
             if found:
                 writer.delete_many([key for key, _ in found], as_range=True)
-            yield SLICE_ROWS
+            yield max(SLICE_ROWS, walk.cost)
         if not needs_values:
             yield from leases.forget_keys(mvcc, txn, first, stop)
         txn.delete_range(mvcc.kv, first, stop)
@@ -207,20 +218,32 @@ class KvOperations:
         plan = within_a_turn(plan_of(self.mvcc, txn, request), txn)
         operations = list(operations_of(plan)) if plan else []
         if plan is None or self._is_long(txn, operations):
-            return Long(lambda its: in_slices(self._run(its, request), TXN_COST_MAX))
+            return self._over_turns(request)
         at_once(self._check_operations(txn, operations))
-        return at_once(self._carried_out(txn, plan), txn)
+        mark = txn.savepoint()
+        answer = within_a_turn(self._carried_out(txn, plan), txn, TXN_INLINE_COST_MAX)
+        if answer is not None:
+            return answer
+        txn.rollback(mark)  # what it has to do is little, with values that are large
+        return self._over_turns(request)
 
-    def _put_all(self, txn: Txn, body: bytes, puts: list[tuple[bytes, bytes]]) -> bytes:
+    def _over_turns(self, request: pb.TxnRequest) -> Long:
+        return Long(lambda its: in_slices(self._run(its, request), TXN_COST_MAX))
+
+    def _put_all(self, txn: Txn, body: bytes, puts: list[tuple[bytes, bytes]]) -> bytes | Long:
         """A transaction of plain puts: as `_run`, without what these cannot need."""
         if self._alarms.raised:
             self._alarms.check_sound()
         self._alarms.take_space(cost_of(body, len(puts)))
         mvcc = self.mvcc
         mvcc.counts.transactions += 1
+        mark, cost_max = txn.savepoint(), txn.cost + TXN_INLINE_COST_MAX
         writer = Writer(mvcc, txn)
         for key, value in puts:
-            writer.put(key, value, 0, txn.get(mvcc.kv, key))
+            writer.put(key, value, 0, self._old(txn, key))
+            if txn.cost > cost_max:
+                txn.rollback(mark)
+                return self._over_turns(pb.TxnRequest.FromString(body))
         txn.cost += ROWS_AN_OPERATION * len(puts)
         answer = field(b"\x1a", field(b"\x12", revision_header(writer.revision)))
         return b"".join([writer.revision.to_bytes(8, "big"), b"\x10\x01", *[answer] * len(puts)])
@@ -268,9 +291,10 @@ class KvOperations:
                 inner = yield from self._carry_out(txn, writer, step, room)
                 response = _field(b"\x22", [b"\x0a\x00", *inner])
             else:
-                before = room.bytes
+                before, cost_before = room.bytes, txn.cost
                 response = yield from self._step(txn, writer, step, room)
-                yield ROWS_AN_OPERATION + (room.bytes - before >> _BYTES_PER_ROW_LOG2)
+                read = (room.bytes - before >> _BYTES_PER_ROW_LOG2) + txn.cost - cost_before
+                yield ROWS_AN_OPERATION + read
             parts += _field(b"\x1a", response)
         return parts
 

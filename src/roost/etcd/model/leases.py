@@ -94,11 +94,19 @@ def keys_of(mvcc: Mvcc, view: View, name: bytes) -> Walk:
 
 def first_key(
     mvcc: Mvcc, view: View, name: bytes, first: bytes, stop: bytes | None
-) -> bytes | None:
-    """The first key of a lease from `first` on and before `stop`, which None leaves open."""
+) -> Costs[bytes | None]:
+    """The first key of a lease from `first` on and before `stop`, which None leaves open.
+
+    Before it there may be any number of keys that have just gone: that takes steps.
+    """
     end = _stop_of(name) if stop is None else name + stop
-    rows = view.iterate(mvcc.lease_keys, name + first, end, keys_only=True)
-    return next((row[ID_BYTES:] for row, _ in rows), None)
+    walk = Walk(view, mvcc.lease_keys, name + first, end, keys_only=True)
+    while not walk.is_done:
+        rows = walk.take(1)
+        yield walk.cost
+        if rows:
+            return rows[0][0][ID_BYTES:]
+    return None
 
 
 def are_few(mvcc: Mvcc, view: View) -> bool:
@@ -119,7 +127,7 @@ def forget_keys(mvcc: Mvcc, txn: Txn, first: bytes, stop: bytes | None) -> Costs
                 txn.delete(mvcc.lease_keys, row)
         else:
             txn.delete_range(mvcc.lease_keys, name + first, end)
-        yield _ROWS_A_LEASE + len(found)
+        yield _ROWS_A_LEASE + walk.cost
 
 
 def revoke(mvcc: Mvcc, txn: Txn, name: bytes) -> Long | bytes:
@@ -135,13 +143,12 @@ def revoke(mvcc: Mvcc, txn: Txn, name: bytes) -> Long | bytes:
         raise errors.lease_not_found()
     walk = keys_of(mvcc, txn, name)
     first = [row[ID_BYTES:] for row, _ in walk.take(INLINE_ROWS_MAX + 1)]
+    txn.cost += walk.cost
     if not walk.is_done:
         return Long(lambda its: _revoke_long(mvcc, its, name))
     writer = Writer(mvcc, txn)
-    for key in first:
-        encoded = txn.get(mvcc.kv, key)
-        assert encoded is not None, "a key with a lease is alive"
-        writer.delete(key, encoded)
+    if first:
+        writer.delete_leased(first, id_of(name))
     txn.delete(mvcc.leases, name)
     return writer.revision.to_bytes(8, "big")
 

@@ -259,6 +259,15 @@ class Writer:
         txn.put(mvcc.history, escape(key) + where, TOMBSTONE)
         self._count(main, -1)
 
+    def delete_leased(self, keys: list[bytes], lease: int) -> None:
+        """Delete living keys, each once, that have all of them this lease.
+
+        So nobody has to read their values, which may be large.
+        """
+        for key in keys:
+            self.txn.delete(self._mvcc.lease_keys, _lease_key(lease, key))
+        self.delete_many(keys)
+
     def delete_all(self, found: list[tuple[bytes, bytes]]) -> None:
         """Delete living keys, each once, of which these are the KeyValues."""
         if len(found) < _MANY:

@@ -96,6 +96,11 @@ def range_pieces(
     return pieces
 
 
+def units_of(body: bytes) -> int:
+    """What it costs to read so much at once, and to hand it on."""
+    return len(body) >> _BYTES_PER_UNIT_LOG2
+
+
 def take_room(room: Room, count: int) -> None:
     """Keep so many bytes more of an answer that has to be whole.
 

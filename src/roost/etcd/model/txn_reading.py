@@ -9,7 +9,7 @@ from collections.abc import Generator, Iterator
 from roost.database.model import View
 from roost.etcd.model.mvcc import Mvcc
 from roost.etcd.model.plans import Plan, check_revisions, operations_of, plan_of
-from roost.etcd.model.ranges import RangeReading, Room, single_body
+from roost.etcd.model.ranges import RangeReading, Room, single_body, units_of
 from roost.etcd.model.wire import revision_header, varint
 from roost.proto import rpc_pb2 as pb
 
@@ -80,6 +80,7 @@ class TxnReading:
         self._cost = 1
         if not request.range_end:
             body = single_body(mvcc, view, request, current)
+            self._cost += units_of(body)
             return _field(b"\x0a", [self._header, body])
         reading = RangeReading(mvcc, view, request, current, room=self._room)
         self._readings.append(reading)

@@ -15,7 +15,7 @@ from heapq import heapify, heappop, heappush
 from math import inf
 from typing import NamedTuple
 
-from roost.database.model import DELETE_FROM, Changes
+from roost.database.model import DELETE_FROM, Changes, Walk
 from roost.etcd.ports import Replica
 
 STEP_S_MAX = 1.0
@@ -217,12 +217,11 @@ class LeaderDeadlines(Deadlines):
             self._next_slice = asyncio.get_running_loop().call_soon(self._take_over)
 
     def _time_slice(self, first: bytes) -> bool:
-        rows = self._replica.view.scan(self._tree_id, first, limit=SLICE_ROWS)
-        for name, row in rows:
+        walk = Walk(self._replica.view, self._tree_id, first, None)
+        for name, row in walk.take(SLICE_ROWS):
             self._extend_to(name, self._begun_s + self._seconds_of(row) + self._grace_s)
-        has_more = len(rows) == SLICE_ROWS
-        self._untimed_from = rows[-1][0] + b"\0" if has_more else None
-        return has_more
+        self._untimed_from = None if walk.is_done else walk.place
+        return not walk.is_done
 
     def _on_applied(self, _index: int, changes: Changes) -> None:
         self.advance()

@@ -228,7 +228,7 @@ class Lessor:
         while not walk.is_done:
             found = walk.take(SLICE_ROWS)
             parts += [field(b"\x2a", row[ID_BYTES:]) for row, _ in found]
-            yield 1 + len(found)
+            yield walk.cost
         return self._answer(txn, b"".join(parts))
 
     def list_leases(self, txn: Txn, _body: bytes) -> bytes | Long:
@@ -242,7 +242,7 @@ class Lessor:
         while not walk.is_done:
             run = [name for name, _ in walk.take(SLICE_ROWS)]
             runs.append(sorted(run, key=by_time))
-            yield 1 + len(run)
+            yield walk.cost
         parts: list[bytes] = []
         for count, name in enumerate(merge(*runs, key=by_time), 1):
             parts.append(field(b"\x12", number_field(b"\x08", id_of(name))))

@@ -112,7 +112,7 @@ class TreeOperations:
         due: list[bytes] = []
         while not walk.is_done and not due:
             due = [key for key, _ in walk.take(EXPIRED_MAX)]
-            yield 1 + len(due)
+            yield walk.cost
         for key in due:
             if not txn.has(trees.expiries, key):
                 continue  # it was below a directory that has just run out
@@ -268,7 +268,7 @@ class _Changing:
                 node = nodes.decode(row)
                 if node.expires_ns:
                     txn.delete(trees.expiries, nodes.expiry_key(node.expires_ns, path_of(key)))
-            yield 1 + len(found)
+            yield walk.cost
             if walk.is_done:
                 break
             found = walk.take(SLICE_ROWS)
@@ -299,7 +299,7 @@ def _join(it: _Changing) -> Costs[Event]:
     walk = nodes.children(it.trees, it.txn, it.path)
     while not walk.is_done:
         rows = walk.take(SLICE_ROWS)
-        yield 1 + len(rows)
+        yield walk.cost
         for key, row in rows:
             node = nodes.decode(row)
             if not node.is_dir and node.value == it.asked.value:

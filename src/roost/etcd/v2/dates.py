@@ -79,7 +79,7 @@ class Dates:
         while not walk.is_done:
             found = walk.take(_ROWS_A_STEP)
             keys += [key for key, _ in found]
-            yield 1 + len(found)
+            yield walk.cost
         for key in keys:
             path = nodes.expiring_path(key)
             node = nodes.get(trees, txn, path)

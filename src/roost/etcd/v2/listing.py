@@ -50,7 +50,7 @@ def listed(
         last = opened[-1]
         while not last.rows and not last.walk.is_done:
             last.rows = last.walk.take(SLICE_ROWS, STEP_BYTES)[::-1]
-            yield cost + 1 + len(last.rows)
+            yield cost + last.walk.cost
             cost = 0
         if not last.rows:
             opened.pop()

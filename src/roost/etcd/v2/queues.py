@@ -230,7 +230,7 @@ class Queues:
             walk = nodes.children(trees, view, queue)
             while not walk.is_done:
                 rows = walk.take(SLICE_ROWS)
-                yield 1 + len(rows)
+                yield walk.cost
                 for key, row in rows:
                     path, node = path_of(key), nodes.decode(row)
                     name = path.rpartition(b"/")[2]

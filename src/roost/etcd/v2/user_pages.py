@@ -238,7 +238,7 @@ class UserPages:
         walk = Walk(view, self._tree, USER_PREFIX, _stop_of(USER_PREFIX))
         while not walk.is_done:
             rows = walk.take(SLICE_ROWS // 8)
-            yield 1 + 4 * len(rows)
+            yield walk.cost + 3 * len(rows)
             for _, row in rows:
                 user = decode_user(row)
                 write(b"," if has_some else b"[")
@@ -256,7 +256,7 @@ class UserPages:
         walk = Walk(view, self._tree, ROLE_PREFIX, _stop_of(ROLE_PREFIX))
         while not walk.is_done:
             rows = walk.take(SLICE_ROWS // 8)
-            yield 1 + 4 * len(rows)
+            yield walk.cost + 3 * len(rows)
             for _, row in rows:
                 role = decode_role(row)
                 if not is_told and role.name.encode() > ROOT.encode():

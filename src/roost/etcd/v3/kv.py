@@ -19,6 +19,9 @@ from roost.etcd.v3.rights import Rights
 from roost.outcome import Outcome
 from roost.proto import rpc_pb2 as pb
 
+# What a value that takes longer than all else about the read of one key has at least.
+_LARGE_BYTES = 8 << 10
+
 
 class KvService:
     """Range, Put, DeleteRange, Txn and Compact."""
@@ -65,7 +68,9 @@ class KvService:
         revision = mvcc.revision(view)
         headed = desk.header.encode(revision, desk.replica.term)
         if not request.range_end:
-            call.reply(headed + ranges.single_body(mvcc, view, request, revision))
+            body = ranges.single_body(mvcc, view, request, revision)
+            read.last_cost = ranges.units_of(body)
+            call.reply(headed + body)
             return
         room = desk.long_reads.room
         reading = ranges.RangeReading(mvcc, view, request, revision, room=room)
@@ -104,6 +109,9 @@ class KvService:
         if desk.alarms.is_corrupt:
             fail(call, errors.corrupt())
             return
+        if not desk.long_reads.has_left:
+            self._range_one_later(call, key)
+            return
         view = replica.view
         try:
             body = ranges.one_key_body(mvcc, view, key)
@@ -111,7 +119,18 @@ class KvService:
         except RoostError as error:
             fail(call, error)
         else:
+            if len(body) > _LARGE_BYTES:
+                desk.long_reads.spend(len(body))
             call.reply(headed + body)
+
+    def _range_one_later(self, call: Call, key: bytes) -> None:
+        """The same in a turn to come: hundreds of large values are too much for one."""
+        request = pb.RangeRequest(key=key)
+
+        def check(judge: Judge) -> None:
+            self._rights.check_range(judge, request)
+
+        self._desk.read_long(call, partial(self._read_range, call, request), check, is_local=True)
 
     def put(self, call: Call, body: bytes) -> None:
         """Put."""

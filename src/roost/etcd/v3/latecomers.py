@@ -11,8 +11,9 @@ the same, and where more of a party want what was read than a turn can send they
 turn: what each of them wants is piled up, encoded, and sent when all of it has been read
 (`_Passage`).  There is one such at a time, it is bounded, and nobody joins its party.
 
-A turn of the loop takes WORK_MAX steps: a record read, an event sent.  A watcher whose stream has
-no room rests, and joins the pass again, where it left, when its client has read.
+A turn of the loop takes WORK_MAX steps: a record read, or 8 KiB of a large one, an event sent.  A
+watcher whose stream has no room rests, and joins the pass again, where it left, when its client has
+read.
 
 Full?  Nothing is kept but where each watcher stands, and the events of one revision; the hub
 bounds how many watchers there are, and the executor how much a revision writes.
@@ -24,6 +25,7 @@ from heapq import heappop, heappush
 from itertools import islice
 from typing import Protocol
 
+from roost.database.model import Walk
 from roost.etcd.model.mvcc import main_of, revision_bytes
 from roost.etcd.v3.desk import Desk
 from roost.etcd.v3.places import Party, Places
@@ -31,7 +33,8 @@ from roost.etcd.v3.watchers import Event, Listener, Watcher, WatcherIndex
 from roost.slices import Slices
 
 WORK_MAX = 400
-ROWS_MAX = 128
+ROWS_MAX, PART_BYTES = 128, 1 << 20
+_BYTES_A_STEP_LOG2 = 13
 # What a party is offered before another has its turn, in records times watchers; one revision is
 # offered whole all the same.
 OFFERS_MAX = 16_000
@@ -208,18 +211,18 @@ class Latecomers:
         if until < party.revision:
             del self._parties[party.revision]
             self._passage = _Passage(party, main_of(rows[0][0]))
-            return 1 + len(rows)
+            return _work_of(rows)
         events = [Event(name, encoded) for name, encoded in rows]
         wanted = _wanted(party, events)
         if wanted is None:
             events, until = _within(party, events, until)
             del self._parties[party.revision]
             self._passage = _Passage(party, until, events)
-            return 1 + len(rows)
+            return _work_of(rows)
         # Before anybody is sent anything: that may wake others of the stream, and who comes to
         # stand where the party stood must be led on from there.
         self._move(party, until + 1)
-        return 1 + len(rows) + self._send(wanted, current)
+        return _work_of(rows) + self._send(wanted, current)
 
     def _read(self, first: int, limit: int) -> tuple[list[tuple[bytes, bytes]], int]:
         """Records from a revision on, below `limit`, whole revisions; and the last of these.
@@ -227,9 +230,11 @@ class Latecomers:
         Where the first of them is too long for a slice, its begin, and a revision before `first`.
         """
         view, tree = self._replica.view, self._mvcc.revisions
-        begin = revision_bytes(first, 0)
-        rows = view.scan(tree, begin, revision_bytes(limit, 0), limit=ROWS_MAX)
-        if len(rows) < ROWS_MAX:
+        walk = Walk(view, tree, revision_bytes(first, 0), revision_bytes(limit, 0))
+        rows = walk.take(ROWS_MAX, PART_BYTES)
+        while not rows and not walk.is_done:
+            rows = walk.take(ROWS_MAX, PART_BYTES)
+        if walk.is_done:
             return rows, limit - 1
         last = main_of(rows[-1][0])
         if main_of(rows[0][0]) == last:
@@ -268,7 +273,7 @@ class Latecomers:
         elif not passage.is_read and last < self._mvcc.compacted(self._replica.view):
             self._end_passage(party, party.revision)
         elif not passage.is_read:
-            return 1 + self._read_on(passage)
+            return self._read_on(passage)
         elif passage.pile:
             watcher, rows = passage.pile.popitem()
             if self._places.party_of(watcher) is party and not watcher.stream.is_over:
@@ -279,17 +284,15 @@ class Latecomers:
         return 1
 
     def _read_on(self, passage: _Passage) -> int:
-        """Read the next records of a long revision; say how many there are."""
+        """Read the next records of a long revision; say how much work that was."""
         stop = revision_bytes(passage.last + 1, 0)
         view, tree = self._replica.view, self._mvcc.revisions
-        rows = view.scan(tree, passage.first, stop, limit=ROWS_MAX)
+        walk = Walk(view, tree, passage.first, stop)
+        rows = walk.take(ROWS_MAX, PART_BYTES)
         events = [Event(name, encoded) for name, encoded in rows]
         passage.offers = _offers(passage.party, events)
-        if len(rows) < ROWS_MAX:
-            passage.is_read = True
-        else:
-            passage.first = rows[-1][0] + b"\0"
-        return len(rows)
+        passage.is_read, passage.first = walk.is_done, walk.place
+        return _work_of(rows)
 
     def _send_pile(self, watcher: Watcher, rows: list[bytes], last: int) -> None:
         """Send one watcher what it wants of the revisions up to `last`."""
@@ -356,6 +359,11 @@ class Latecomers:
             except Exception as error:  # noqa: BLE001 - it is this stream's alone
                 watcher.stream.fail(error)
         return len(gone)
+
+
+def _work_of(rows: Sequence[tuple[bytes, bytes]]) -> int:
+    """How much work it was to read records."""
+    return 1 + len(rows) + (sum(len(encoded) for _, encoded in rows) >> _BYTES_A_STEP_LOG2)
 
 
 def _wanted(party: Party, events: list[Event]) -> dict[Watcher, list[Event]] | None:

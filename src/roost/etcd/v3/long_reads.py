@@ -145,6 +145,17 @@ class LongReads:
         """How many of them wait until a state can be held, or they can be begun."""
         return len(self._waiting) + len(self._unbegun)
 
+    @property
+    def has_left(self) -> bool:
+        """Whether something more may be read in this turn."""
+        return self._left > 0
+
+    def spend(self, read_bytes: int) -> None:
+        """So much was read in this turn by somebody else, who has asked whether he may."""
+        self._left -= read_bytes >> _BYTES_PER_UNIT_LOG2
+        if self._left < INLINE_UNITS // 2:
+            self._schedule()
+
     def run(self, read: LongRead) -> None:
         """Answer it now, or begin and go on in turns to come, or begin it in one of these."""
         if self._left <= 0:

@@ -7,7 +7,7 @@ Each walks a request to its ends: both branches of a transaction at any depth, w
 from functools import partial
 
 from roost.etcd import errors
-from roost.etcd.access.judge import First, Judge
+from roost.etcd.access.judge import First, Gap, Judge
 from roost.etcd.model import leases
 from roost.etcd.model.mvcc import Mvcc
 from roost.proto import rpc_pb2 as pb
@@ -79,7 +79,13 @@ class Rights:
         judge.need_write_all(self._keys_of(judge, lease_id))
 
     def _keys_of(self, judge: Judge, lease_id: int) -> First:
-        return partial(leases.first_key, self._mvcc, judge.view, leases.name_of(lease_id))
+        mvcc, view, name = self._mvcc, judge.view, leases.name_of(lease_id)
+
+        def first(begin: bytes, stop: bytes | None) -> bytes | None:
+            look = partial(leases.first_key, mvcc, view, name, begin, stop)
+            return judge.find(Gap(name, begin, stop), look)
+
+        return first
 
 
 def need_delete(judge: Judge, request: pb.DeleteRangeRequest) -> None:

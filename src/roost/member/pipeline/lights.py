@@ -9,8 +9,9 @@ Each runs in the turn in which it comes, on what is proposed by then, and is ans
 wrote nothing: when all it saw is committed, and this member still led then.  An operation over
 many turns that is under way is not seen: it comes behind.
 
-Full?  COUNT_MAX wait for their turn, of BODY_BYTES_MAX each, and TURN_COUNT_MAX of them run in one;
-what is more or larger goes into the queue, which counts bytes, and refuses what is too much.
+Full?  COUNT_MAX wait for their turn, of BODY_BYTES_MAX each, and TURN_COUNT_MAX of them run in
+one, or those that have read TURN_COST_MAX rows; what is more or larger goes into the queue, which
+counts bytes, and refuses what is too much.
 """
 
 import logging
@@ -26,6 +27,8 @@ logger = logging.getLogger(__name__)
 COUNT_MAX, BODY_BYTES_MAX = 2000, 4096
 # About two milliseconds.
 TURN_COUNT_MAX = 100
+# And so many rows, of those that read more than a few.
+TURN_COST_MAX = 500
 
 
 class Lights:
@@ -56,6 +59,8 @@ class Lights:
         """Run a turn's; those that are to be answered.  Others are told, or `put_off`."""
         ran: list[Request] = []
         for _ in range(min(len(self._waiting), TURN_COUNT_MAX)):
+            if txn.cost >= TURN_COST_MAX:
+                break
             request = self._waiting.popleft()
             if request.is_unwanted:
                 request.tell(CallerGone(f"{request.name}: nobody waits for it any more"))
