@@ -513,7 +513,7 @@ def _unquoted(found: re.Match[str]) -> str:
 
 def database_page() -> str:
     """What a program has that opens a member, and what it is told; asyncio's has the same."""
-    from roost.database import Annotation, Change, DerivedStatus, Limits, MemberInfo, Operations, Overrun
+    from roost.database import Annotation, Change, DerivedStatus, Limits, MemberInfo, Operation, Operations, Overrun
     from roost.database import Status, Transaction, WritableTree, derived, events
     from roost.counters.blocking import Batch, Counters, Later
     from roost.opening import open as opened
@@ -535,7 +535,11 @@ def database_page() -> str:
     for name in sorted(set(blocking.__all__) - between, key=lambda it: (it != "Database", it)):
         lines += class_lines(getattr(blocking, name), "roost.database")
     lines += class_lines(import_module("roost.program.blocking.series").Series, "roost.program")
-    for kind in (Operations, Transaction, WritableTree, Limits, Status, MemberInfo):
+    lines += class_lines(Operations, "roost.database")
+    lines += class_lines(Operation, "roost.database", without=NOT_MADE | {"encode", "result", "run", "invoke"})
+    for kind in (Transaction, WritableTree):
+        lines += class_lines(kind, "roost.database", without=NOT_MADE)
+    for kind in (Limits, Status, MemberInfo):
         lines += class_lines(kind, "roost.database")
     lines += ["", "### Database.counters", "", getdoc(Database.counters) or ""]
     for kind in (Counters, Batch, Later):
@@ -587,6 +591,8 @@ def testing_page() -> str:
     from roost.sim import Broken, Checked, Session, check
     from roost.testing import DictModel
     from roost.testing.local import LocalCluster, LocalMember
+    from roost.testing.patience import wait_until
+    from roost.testing.ports import free_ports
 
     lines = [
         MADE,
@@ -599,8 +605,12 @@ def testing_page() -> str:
         "## The simulator",
     ]
     lines += function_lines("roost.sim.check", check)
-    for kind in (Session, Checked, Broken, DictModel, LocalMember, LocalCluster):
-        lines += class_lines(kind, "roost")
+    lines += class_lines(Checked, "roost", without=("add",))
+    for kind in (Session, Broken, DictModel, LocalMember, LocalCluster):
+        lines += class_lines(kind, "roost", without=NOT_MADE)
+    lines += ["", "## For processes of your own"]
+    lines += function_lines("roost.testing.ports.free_ports", free_ports)
+    lines += function_lines("roost.testing.patience.wait_until", wait_until)
     return "\n".join(lines) + "\n"
 
 

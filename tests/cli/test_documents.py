@@ -7,13 +7,13 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 
 import roost
 from roost.cli.main import main
-from roost.testing.cluster import Cluster
 from roost.testing.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
@@ -76,20 +76,33 @@ def blocks_of(page: str) -> list[str]:
     return re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
 
 
+@pytest.fixture(scope="module")
+def served() -> Iterator[tuple[roost.Database, str]]:
+    """A member in this process, and where it serves: pages do the same with it as with others."""
+    (port,) = free_ports(1)
+    with roost.open(None) as db:
+        db.serve([f"http://127.0.0.1:{port}"])
+        yield db, f"127.0.0.1:{port}"
+
+
+def run_page(page: str, directory: Path, **endpoints: str) -> dict[str, Any]:
+    """Run the Python of a page, there, with other endpoints than it names."""
+    script = directory / "page.py"
+    text = "\n".join(blocks_of(page))
+    for named, endpoint in endpoints.items():
+        text = text.replace(named, endpoint)
+    script.write_text(text)
+    return runpy.run_path(str(script))
+
+
 @pytest.mark.slow
-@pytest.mark.cluster
 def test_the_page_about_the_python_client_runs_from_top_to_bottom(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    served: tuple[roost.Database, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    blocks = blocks_of("python-client.md")
-    assert len(blocks) >= 5
-    with Cluster(tmp_path, 1) as cluster:
-        cluster.leader()
-        script = tmp_path / "page.py"
-        script.write_text("\n".join(blocks).replace("127.0.0.1:2379", cluster.endpoints[0]))
-        names = runpy.run_path(str(script))
-        names["client"].close()
-        names["nobody"].close()
+    assert len(blocks_of("python-client.md")) >= 5
+    names = run_page("python-client.md", tmp_path, **{"127.0.0.1:2379": served[1]})
+    names["client"].close()
+    names["nobody"].close()
     said = capsys.readouterr().out
     assert "put b'config/color' b'red'" in said
     assert "it is our turn" in said
@@ -98,29 +111,37 @@ def test_the_page_about_the_python_client_runs_from_top_to_bottom(
 
 @pytest.mark.slow
 def test_the_page_about_time_series_runs_from_top_to_bottom(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    served: tuple[roost.Database, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     pytest.importorskip("pyarrow")
     monkeypatch.chdir(tmp_path)
-    here, there = (f"127.0.0.1:{port}" for port in free_ports(2))
-    page = "\n".join(blocks_of("series.md")).replace("10.0.0.1:2379,10.0.0.2:2379", here)
-    script = tmp_path / "page.py"
-    script.write_text(page.replace("10.0.0.1:2379", here).replace("10.0.1.1:2379", there))
+    db, here = served
+    (port,) = free_ports(1)
     is_over = threading.Event()
-    with roost.open(None) as db, roost.open(None) as other:
-        db.serve([f"http://{here}"])
-        other.serve([f"http://{there}"])
 
-        def measure() -> None:  # somebody has to, while the page watches
-            with db.series.connect(wait_for_server_flush=True) as con:
-                while not is_over.wait(0.05):
-                    con.add("sensor1.heat", datetime.now(UTC), 22.0)
-                    con.flush()
+    def measure() -> None:  # somebody has to, while the page watches
+        with db.series.connect(wait_for_server_flush=True) as con:
+            while not is_over.wait(0.05):
+                con.add("sensor1.heat", datetime.now(UTC), 22.0)
+                con.flush()
 
-        sensor = threading.Thread(target=measure)
+    sensor = threading.Thread(target=measure)
+    with roost.open(None) as other:
+        other.serve([f"http://127.0.0.1:{port}"])
         sensor.start()
         try:
-            names = runpy.run_path(str(script))
+            names = run_page(
+                "series.md",
+                tmp_path,
+                **{
+                    "10.0.0.1:2379,10.0.0.2:2379": here,
+                    "10.0.0.1:2379": here,
+                    "10.0.1.1:2379": f"127.0.0.1:{port}",
+                },
+            )
         finally:
             is_over.set()
             sensor.join()
@@ -134,19 +155,17 @@ def test_the_page_about_time_series_runs_from_top_to_bottom(
 
 @pytest.mark.slow
 def test_the_page_about_counters_runs_from_top_to_bottom(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    served: tuple[roost.Database, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (port,) = free_ports(1)
-    page = "\n".join(blocks_of("counters.md"))
-    script = tmp_path / "page.py"
-    script.write_text(re.sub(r"127\.0\.0\.1:2?2379", f"127.0.0.1:{port}", page))
-    with roost.open(None) as db:
-        db.serve([f"http://127.0.0.1:{port}"])
-        runpy.run_path(str(script))
-        assert db.counters.read("pages/home/views", "pages/about/views") == {
-            "pages/home/views": 6,
-            "pages/about/views": 1,
-        }
+    db, here = served
+    run_page("counters.md", tmp_path, **{"127.0.0.1:22379": here, "127.0.0.1:2379": here})
+    assert db.counters.read("pages/home/views", "pages/about/views") == {
+        "pages/home/views": 6,
+        "pages/about/views": 1,
+    }
     said = capsys.readouterr().out
     assert said == "{'pages/home/views': 5, 'pages/none': None}\n{}\n{'pages/home/views': 1}\n"

@@ -32,7 +32,11 @@ NAME_CHARACTERS_MAX = 128
 
 
 class Operation(Generic[P, R_co]):
-    """One operation; inside another one it is called like the function that it is."""
+    """One operation; inside another one it is called like the function that it is.
+
+    To type checkers `Operation[[str, int], bool]` takes a text and a number, and returns a bool;
+    `Operation[..., Any]` is any.
+    """
 
     def __init__(self, name: str, function: Callable[Concatenate[Transaction, P], R_co]) -> None:
         """Read the annotations.
