@@ -8,6 +8,7 @@ import gc
 import os
 import signal
 from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -19,6 +20,7 @@ from tests.order import RECORD, Order, Progress
 from tests.samples import SAMPLES
 
 NAME_BYTES_MAX = 24
+SOURCES = Path(__file__).parent.parent / "src" / "roost"
 
 # On a busy machine everything takes longer, also to make an example: that is no fault.
 # Other ones in every run, so some of them each time are many in the end.
@@ -95,8 +97,12 @@ def pytest_configure(config: pytest.Config) -> None:
     """Order the tests; say which runs, but for the workers, whose controller says it."""
     if (wrong := compiled.fault()) is not None:
         pytest.exit(f"{wrong}: `make fast` or `make slow`", 1)
-    if os.environ.get("ROOST_TREE") == "compiled" and not compiled.compiled_modules():
-        pytest.exit("the modules are not compiled, and ROOST_TREE says that they are", 1)
+    if os.environ.get("ROOST_TREE") == "compiled":
+        if not compiled.compiled_modules():
+            pytest.exit("the modules are not compiled, and ROOST_TREE says that they are", 1)
+        # What fails then, as a call of what is not there yet, looks like a fault of the compiler.
+        if compiled.source_digest() != compiled.source_digest(SOURCES):
+            pytest.exit(f"{compiled.PACKAGE} was made of other sources than those of the tests", 1)
     # Whoever runs us in the background of a shell has us ignore interrupts, and so would the
     # processes that tests start and interrupt.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

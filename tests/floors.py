@@ -65,6 +65,7 @@ FLOORS = {
         lives | secret | certificate | claims
         local
         config | frame
+        framing
         errors
     """,
     "roost.journal": """

@@ -20,6 +20,7 @@ SANS_IO = (
     "roost.arrow",
     "roost.raft",
     "roost.peer.frame",
+    "roost.peer.framing",
     "roost.peer.greeting",
     "roost.peer.lives",
     "roost.journal.record",

@@ -125,6 +125,7 @@ SHOWN_BY = {
     # Objects are tried beside CPython's, and in simulated clusters.
     "objects": "objects",
     "peer/errors": "peer/test_refusals.py peer/test_frame.py",
+    "peer/framing": "peer/test_frame.py",
     "peer/snapshot": "peer/test_newcomers.py peer/test_transport.py",
     "peer/waiting": "peer/test_stream.py peer/test_transport.py",
     "program": "program/test_series.py",

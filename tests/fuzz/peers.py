@@ -37,7 +37,8 @@ from roost.member.protocol import (
     ROOM_KIND_MAX,
     ROOM_KIND_MIN,
 )
-from roost.peer.frame import BULK_BYTES_MAX, FrameReader
+from roost.peer.frame import BULK_BYTES_MAX
+from roost.peer.framing import FrameReader
 from roost.raft import codec
 from roost.sim.members.loop import pass_time, run_virtually, until_idle
 from tests.fuzz.mutation import mutate

@@ -29,7 +29,7 @@ from roost.flow import OWN, Flow
 from roost.journal import record
 from roost.member.pipeline import forwarded
 from roost.outcome import Waiting
-from roost.peer import frame
+from roost.peer import frame, framing
 from roost.peer.greeting import CallBack
 from roost.proto import election_pb2, lock_pb2, operations_pb2
 from roost.proto import rpc_pb2 as pb
@@ -307,19 +307,19 @@ def test_hot_readers_agree_with_the_generated_class() -> None:
 
 def test_frames_of_peers() -> None:
     corpus = [
-        b"".join(frame.encode(kind, [body]))
+        b"".join(framing.encode(kind, [body]))
         for kind, body in ((1, b"hello"), (2, b""), (244, b"x" * 300))
     ]
 
     def read(data: bytes) -> None:
-        frame.FrameReader(1 << 16).feed(data)
+        framing.FrameReader(1 << 16).feed(data)
 
     assert fuzz(read, corpus, PeerFault) > 1000
 
 
 def sealed(data: bytes) -> bytes:
     """Bytes whose checksums match, as far as they are frames."""
-    whole, offset, size = bytearray(data), 0, frame.HEAD.size
+    whole, offset, size = bytearray(data), 0, framing.HEAD.size
     while len(whole) - offset >= size:
         body = offset + size
         length = int.from_bytes(whole[offset + 4 : offset + 8], "big")
@@ -332,14 +332,14 @@ def sealed(data: bytes) -> bytes:
 def test_frames_of_peers_whose_checksums_match() -> None:
     """Whoever lies on purpose counts them, too: they must not be all that keeps it out."""
     corpus = [
-        b"".join(part for kind, body in frames for part in frame.encode(kind, [body]))
+        b"".join(part for kind, body in frames for part in framing.encode(kind, [body]))
         for frames in ([(1, b"hello")], [(2, b""), (3, b"more")], [(244, b"x" * 300)])
     ]
     delivered = 0
 
     def read(data: bytes) -> None:
         nonlocal delivered
-        delivered += len(frame.FrameReader(1 << 16).feed(sealed(data)))
+        delivered += len(framing.FrameReader(1 << 16).feed(sealed(data)))
 
     fuzz(read, corpus, PeerFault)
     assert delivered > EXECUTIONS // 3

@@ -11,7 +11,8 @@ from roost.peer import (
     PeerConfig,
 )
 from roost.peer.accepting import Accepted, make_room
-from roost.peer.frame import HANDSHAKE_BYTES_MAX, encode
+from roost.peer.frame import HANDSHAKE_BYTES_MAX
+from roost.peer.framing import encode
 from roost.peer.waiting import receive, send_all
 from roost.sim.members.loop import virtual_loop
 from roost.sim.members.network import Host

@@ -7,18 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roost.peer import FrameReader, MalformedFrame, frame
+from roost.peer import FrameReader, MalformedFrame, frame, framing
 
 # Bodies past JOINED_BYTES_MAX leave as several buffers.
 BODIES = st.one_of(
     st.lists(st.binary(max_size=50), max_size=4),
-    st.just([bytes(frame.JOINED_BYTES_MAX), b"and more"]),
+    st.just([bytes(framing.JOINED_BYTES_MAX), b"and more"]),
 )
 LIMIT = 1 << 20
 
 
 def encode(kind: int, buffers: list[bytes]) -> bytes:
-    return b"".join(frame.encode(kind, buffers))
+    return b"".join(framing.encode(kind, buffers))
 
 
 @given(st.lists(st.tuples(st.integers(0, 255), BODIES), max_size=6), st.integers(1, 60))
@@ -71,7 +71,7 @@ def test_a_damaged_frame_is_never_delivered(body: bytes, data: st.DataObject) ->
 def test_a_changed_length_is_found_before_its_body_comes() -> None:
     """`roost sim --seed 400360`: 64 MiB were waited for, and nobody led for ever."""
     whole = bytearray(encode(7, [b"a vote"]))
-    for place in range(frame.HEAD.size):
+    for place in range(framing.HEAD.size):
         for bit in range(8):
             whole[place] ^= 1 << bit
             with pytest.raises(MalformedFrame):
@@ -81,7 +81,7 @@ def test_a_changed_length_is_found_before_its_body_comes() -> None:
 
 
 def test_a_length_is_refused_before_its_body_comes() -> None:
-    head = encode(1, [bytes(1001)])[: frame.HEAD.size]
+    head = encode(1, [bytes(1001)])[: framing.HEAD.size]
     with pytest.raises(MalformedFrame, match="1001 bytes; 1000 are taken"):
         FrameReader(1000).feed(head)
 

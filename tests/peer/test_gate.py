@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from roost.peer.errors import HandshakeRefused, RefusedThere
-from roost.peer.frame import encode
+from roost.peer.framing import encode
 from roost.peer.local import BULK, CONTROL
 from roost.peer.stream import Stream
 from roost.peer.waiting import receive

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from roost.peer import frame
+from roost.peer import frame, framing
 from roost.peer.errors import REFUSALS, HandshakeRefused, MalformedFrame, WrongCluster
 from roost.peer.frame import Refusal
 from roost.peer.stream import SnapshotGone, Stream, refusal_error
@@ -17,7 +17,7 @@ KIND = 99
 
 
 def framed(*bodies: bytes) -> bytes:
-    return b"".join(b"".join(frame.encode(KIND, [it])) for it in bodies)
+    return b"".join(b"".join(framing.encode(KIND, [it])) for it in bodies)
 
 
 def on_stream(story: Callable[[Pipe, Stream], Awaitable[None]], room: int = 1 << 20) -> None:
@@ -119,7 +119,7 @@ def test_all_is_sent_as_fast_as_the_other_side_takes_it() -> None:
                 await until_idle()
                 assert pipe.room == 0 or sending.done()
                 pipe.widen(7)
-        assert pipe.left == b"".join(frame.encode(KIND, [b"a" * 50, b"b" * 50]))
+        assert pipe.left == b"".join(framing.encode(KIND, [b"a" * 50, b"b" * 50]))
 
     on_stream(story, room=0)
 

@@ -16,7 +16,7 @@ from roost.peer.errors import (
     WrongMember,
     WrongVersion,
 )
-from roost.peer.frame import FrameReader, encode
+from roost.peer.framing import FrameReader, encode
 from tests.peer.peers import SHARED, Peer, new_address, run, until
 
 
@@ -285,7 +285,9 @@ def test_a_fault_of_the_owner_closes_that_link_only() -> None:
     run(story, Peer(1), Peer(2))
 
 
-@pytest.mark.parametrize("where", ["feed", "on_frame"])
+@pytest.mark.parametrize(
+    "where", [pytest.param("feed", marks=pytest.mark.pure("it replaces a method")), "on_frame"]
+)
 def test_what_there_is_no_memory_to_read_is_lost_with_its_link_which_is_dialled_again(
     monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:

@@ -17,7 +17,8 @@ from roost.peer import (
     PeerTls,
     UpgradedNetwork,
 )
-from roost.peer.frame import HANDSHAKE_BYTES_MAX, FrameReader
+from roost.peer.frame import HANDSHAKE_BYTES_MAX
+from roost.peer.framing import FrameReader
 from roost.peer.upgrade import HEAD_BYTES_MAX, HEAD_S, PENDING_MAX
 from roost.peer.waiting import receive, send_all
 from roost.sim import conformance

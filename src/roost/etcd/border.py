@@ -167,10 +167,17 @@ class Border:
         waiting: Waiting | None = None,
     ) -> None:
         """Run an operation for a caller who is answered by somebody else."""
+        if self.auth.may_be_enabled:
+            self._run_identified(caller, name, body, done, waiting)
+        else:
+            self.replica.transact_nowait(name, body, done, caller.flow, waiting)
+
+    # By itself, so that what nobody has to be somebody for makes no function.
+    def _run_identified(
+        self, caller: Caller, name: str, body: bytes, done: Done, waiting: Waiting | None
+    ) -> None:
+        """The same, as who it is that asks."""
         transact = self.replica.transact_nowait
-        if not self.auth.may_be_enabled:
-            transact(name, body, done, caller.flow, waiting)
-            return
 
         def identified(identity: Identity | None) -> None:
             if identity is None:

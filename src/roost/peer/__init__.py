@@ -19,13 +19,13 @@ from roost.peer.frame import (
     INVITATION,
     NONCE_BYTES,
     REFUSAL,
-    FrameReader,
     Invitation,
     Join,
     Life,
     Refusal,
 )
-from roost.peer.frame import encode as encode_frame
+from roost.peer.framing import FrameReader
+from roost.peer.framing import encode as encode_frame
 from roost.peer.greeting import Joins
 from roost.peer.local import Known, LocalPeer
 from roost.peer.network import Connection, Listener, Network

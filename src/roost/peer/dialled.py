@@ -117,7 +117,7 @@ class Dialled:
         return self._greeter.seen_from(known)
 
     def send(self, member_id: int, encoded: list[bytes], *, bulk: bool) -> bool:
-        """Send one frame, as `frame.encode` made it, perhaps for several peers.
+        """Send one frame, as `framing.encode` made it, perhaps for several peers.
 
         False when it was dropped: not connected, or the queue is full.
         """

@@ -4,9 +4,10 @@ import asyncio
 
 import msgspec
 
-from roost.peer import frame
+from roost.peer import frame, framing
 from roost.peer.errors import REFUSALS, HandshakeRefused
-from roost.peer.frame import FrameReader, Refusal
+from roost.peer.frame import Refusal
+from roost.peer.framing import FrameReader
 from roost.peer.network import Connection
 from roost.peer.waiting import receive, send_all
 
@@ -33,7 +34,7 @@ class Stream:
 
     async def send_buffers(self, kind: int, buffers: list[bytes]) -> None:
         """Send one frame whose body is `buffers`."""
-        for buffer in frame.encode(kind, buffers):
+        for buffer in framing.encode(kind, buffers):
             await send_all(self._loop, self.connection, buffer)
 
     async def next_frame(self) -> tuple[int, bytes]:

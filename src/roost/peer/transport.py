@@ -152,7 +152,7 @@ class Transport:
         self.gate.turn_out(member_id)
 
     def send(self, member_id: int, encoded: list[bytes], *, bulk: bool) -> bool:
-        """Send one frame, as `frame.encode` made it, perhaps for several peers.
+        """Send one frame, as `framing.encode` made it, perhaps for several peers.
 
         False when it was dropped: not connected, or the queue is full.
         """

@@ -29,7 +29,8 @@ _OK = Code.OK
 _STATUS_200 = b"\x88"  # static table, entry 8
 _CONTENT_TYPE = encode_literal(b"content-type", b"application/grpc")
 HEADERS = _STATUS_200 + _CONTENT_TYPE
-_ANSWER = Answer(HEADERS, encode_literal(b"grpc-status", b"0"))
+_OK_TRAILERS = encode_literal(b"grpc-status", b"0")
+_ANSWER = Answer(HEADERS, _OK_TRAILERS)
 
 
 class Carrier(Protocol):
@@ -163,7 +164,9 @@ class Call:
         self.is_done = True
         self._let_go()
         self._note_end(code)
-        trailers = encode_literal(b"grpc-status", b"%d" % code)
+        trailers = _OK_TRAILERS
+        if code or text:
+            trailers = encode_literal(b"grpc-status", b"%d" % code)
         if text:
             trailers += encode_literal(
                 b"grpc-message", quote(text, safe=" !#$&'()*+,-./:;<=>?@[]^_`{|}~\"").encode()

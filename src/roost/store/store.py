@@ -96,13 +96,16 @@ class StoreStatistics:
         return max(self.db_bytes, self.in_use_bytes)
 
 
-@dataclass(frozen=True, slots=True)
 class Proposed:
     """A write set at the log position that it was proposed for, and what it writes."""
 
-    index: int
-    layer: Layer
-    payload: bytes
+    __slots__ = ("index", "layer", "payload")
+
+    def __init__(self, index: int, layer: Layer, payload: bytes) -> None:
+        """It is on its way."""
+        self.index = index
+        self.layer = layer
+        self.payload = payload
 
 
 class Store:

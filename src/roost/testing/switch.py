@@ -19,7 +19,8 @@ from dataclasses import dataclass
 
 from roost.errors import PeerFault
 from roost.faces import LoopThread
-from roost.peer.frame import HANDSHAKE_BYTES_MAX, HEAD, HELLO, Hello, decode
+from roost.peer.frame import HANDSHAKE_BYTES_MAX, HELLO, Hello, decode
+from roost.peer.framing import HEAD
 from roost.tasks import Tasks
 
 CHUNK_BYTES = 64 << 10

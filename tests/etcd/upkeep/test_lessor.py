@@ -232,6 +232,19 @@ def test_a_renewal_takes_back_what_was_written_down(world: World) -> None:
     assert world.ids() == [1]
 
 
+@pytest.mark.parametrize("lease_id", [1, 127, 128, 2**63 - 1, -1, -(2**63)])
+def test_who_renews_a_lease_is_told_its_id_and_its_time(world: World, lease_id: int) -> None:
+    asked = pb.LeaseKeepAliveRequest(ID=lease_id).SerializeToString()
+    for ttl_s in (0, 3):
+        found = world.lessor.renew_now(world.replica.store.begin(), asked)
+        assert found is not None
+        said = pb.LeaseKeepAliveResponse.FromString(found[8:])
+        assert lease_id == said.ID
+        assert ttl_s == said.TTL
+        if not ttl_s:
+            world.grant(3, lease_id)
+
+
 def test_what_keeps_a_lease_alive_waits_for_others_only_where_it_writes_or_comes_late(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

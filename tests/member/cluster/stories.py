@@ -8,7 +8,7 @@ from roost.member import MemberConfig
 from roost.member.cluster.neighbours import Neighbours
 from roost.member.cluster.roster import MemberRecord
 from roost.member.cluster.vouching import Vouched, Vouching
-from roost.peer.frame import HEAD
+from roost.peer.framing import HEAD
 from roost.peer.lives import Lives
 
 OWN, PEER, NEW, GONE = 1, 2, 5, 66

@@ -40,14 +40,22 @@ WAITING_COUNT_MAX = 50_000
 LOOKS_A_TICK = 4096
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Sent:
-    """A request that has no answer so far: who waits, and until when."""
+    """A request that has no answer so far: who waits, and until when.
 
-    done: Done
-    leader: int
-    deadline_tick: int
-    waiting: Waiting | None = None
+    No dataclass, because each request of a follower makes one (`batch.Request`).
+    """
+
+    __slots__ = ("deadline_tick", "done", "leader", "waiting")
+
+    def __init__(
+        self, done: Done, leader: int, deadline_tick: int, waiting: Waiting | None = None
+    ) -> None:
+        """It is on its way."""
+        self.done = done
+        self.leader = leader
+        self.deadline_tick = deadline_tick
+        self.waiting = waiting
 
 
 class Held(NamedTuple):

@@ -12,7 +12,6 @@ refused with `Overloaded`.  So who asks much while nobody leads leaves room for 
 
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 from roost.errors import CallerGone, NoLeader, NotLeader, Overloaded, RoostError
 from roost.flow import OWN, Flow
@@ -27,16 +26,30 @@ from roost.slices import Slices
 PARKED_COUNT_MAX = 10_000
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Parked:
-    """A request that has not run anywhere so far, and until when it may be tried."""
+    """A request that has not run anywhere so far, and until when it may be tried.
 
-    deadline_tick: int
-    name: str
-    body: bytes
-    done: Done
-    flow: Flow
-    waiting: Waiting | None
+    No dataclass, because each request of a follower makes one (`batch.Request`).
+    """
+
+    __slots__ = ("body", "deadline_tick", "done", "flow", "name", "waiting")
+
+    def __init__(
+        self,
+        deadline_tick: int,
+        name: str,
+        body: bytes,
+        done: Done,
+        flow: Flow,
+        waiting: Waiting | None,
+    ) -> None:
+        """It has not been tried."""
+        self.deadline_tick = deadline_tick
+        self.name = name
+        self.body = body
+        self.done = done
+        self.flow = flow
+        self.waiting = waiting
 
 
 class Router:
