@@ -25,15 +25,11 @@ Done = Callable[[Outcome], None]
 # A read barrier has no result: `None` says that the view holds everything.
 ReadDone = Callable[[RoostError | None], None]
 # What a program's own function may raise while we run it in one step: an error, a call of
-# `sys.exit`, or what it has kept of another task.  Each is that function's alone.  Let through, the
-# last two would end the loop, or leave who ran beside it without an answer.  Only an interrupt is
-# meant for the program as a whole.
-PROGRAM_FAULTS: tuple[type[BaseException], ...] = (
-    Exception,
-    SystemExit,
-    GeneratorExit,
-    asyncio.CancelledError,
-)
+# `sys.exit`, what it has kept of another task, or whatever a library has made of BaseException, as
+# pytest has of a test that fails.  Each is that function's alone.  Let through, they would end the
+# loop, or leave who ran beside it without an answer.  Only an interrupt is meant for the program as
+# a whole: whoever catches these lets a KeyboardInterrupt through before.
+PROGRAM_FAULTS: tuple[type[BaseException], ...] = (BaseException,)
 
 
 def text_of(error: BaseException) -> str:
@@ -43,6 +39,8 @@ def text_of(error: BaseException) -> str:
     """
     try:
         return _unicode(str(error))
+    except KeyboardInterrupt:
+        raise
     except PROGRAM_FAULTS as failure:
         return f"it cannot be put into words: {type(failure).__name__}"
 

@@ -53,12 +53,19 @@ def test_a_callback_may_make_blocking_calls_itself() -> None:
     assert told == [1, 2, 3]
 
 
-def test_a_callback_that_fails_does_not_stop_the_next(caplog: pytest.LogCaptureFixture) -> None:
+class OfItsOwn(BaseException):
+    """What some libraries raise, pytest among them."""
+
+
+@pytest.mark.parametrize("error", [ValueError, SystemExit, OfItsOwn])
+def test_a_callback_that_fails_does_not_stop_the_next(
+    error: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
     over = threading.Event()
 
     def on_add(total: int) -> None:
         if total == 1:
-            raise ValueError("no")
+            raise error("no")
         over.set()
 
     with Counter(on_add=on_add) as counter:

@@ -293,10 +293,11 @@ class DerivingTree:
     def _made(self, key: bytes, value: bytes) -> dict[bytes, bytes]:
         try:
             made = self.derivation.rows(key, value, self._limits)
+        except KeyboardInterrupt:
+            raise
         except PROGRAM_FAULTS as error:
-            where = f"at the row {self.derivation.shown(key)} of its source"
-            text = f"{self.name}: {where}: {in_words(error)}"
-            raise DerivedFailed(text) from error
+            where = f"{self.name}: at the row {self.derivation.shown(key)} of its source"
+            raise DerivedFailed(f"{where}: {in_words(error)}") from error
         if len(made) > self.derivation.rows_max:
             self.oversized_count += 1
             if self.oversized_count == 1:

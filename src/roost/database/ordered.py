@@ -50,6 +50,8 @@ def shown(it: object) -> str:
     """Something of a program's, for the text of an error: a beginning of it, where it is long."""
     try:
         text = repr(it)
+    except KeyboardInterrupt:
+        raise
     except PROGRAM_FAULTS as failure:  # it is the program's own code
         text = f"<what cannot be shown: {type(failure).__name__}>"
     return text if len(text) <= SHOWN_CHARACTERS_MAX else f"{text[:SHOWN_CHARACTERS_MAX]}..."

@@ -91,7 +91,7 @@ class Runner:
             txn.rollback(mark)
             self._refused_count += 1
             return encode_refusal(refusal)
-        except DeviceFault:
+        except (DeviceFault, KeyboardInterrupt):
             raise
         except PROGRAM_FAULTS as error:
             txn.rollback(mark)

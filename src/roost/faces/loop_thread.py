@@ -189,7 +189,7 @@ class LoopThread:
         while (told := self._calls.get()) is not None:
             try:
                 told()
-            except (Exception, SystemExit):
+            except BaseException:
                 logger.exception("what %s called back failed", self._name)
 
     def _start(self, target: Callable[[], None], suffix: str = "") -> threading.Thread:

@@ -248,6 +248,8 @@ def _failure_of(work: Callable[..., None], *given: Any) -> BaseException | None:
     """What a program's own code raises on a thread: not to be taken for what the member says."""
     try:
         work(*given)
+    except KeyboardInterrupt:
+        raise
     except PROGRAM_FAULTS as error:  # whatever it is, it is said
         return error
     return None

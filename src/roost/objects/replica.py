@@ -112,6 +112,8 @@ class Replica:
         except Refused as refusal:
             said = Kept(b"", is_refusal=True, text=text_of(refusal), code=code_of(refusal))
             shown = _ENCODE(said)
+        except KeyboardInterrupt:
+            raise
         except PROGRAM_FAULTS as error:  # it is the program's, and ends this copy only
             self._stop(CommandFailed, index, row, in_words(error), error)
             return None
@@ -128,6 +130,8 @@ class Replica:
             if not isinstance(found, bytes | int):
                 raise TypeError(f"it is bytes or a number, and no {type(found).__name__}")
             parts = _ENCODE((before, index, row.command, row.body, shown, found))
+        except KeyboardInterrupt:
+            raise
         except PROGRAM_FAULTS as error:  # as in a command
             self._stop(CommandFailed, index, row, f"fingerprint: {in_words(error)}", error)
             return False

@@ -175,7 +175,9 @@ class Session:
             return
         try:
             told(what)
-        except Exception:
+        except KeyboardInterrupt:
+            raise
+        except BaseException:
             logger.exception("what lease %x called back failed", self._lease_id)
 
     def _lose(self, why: str) -> None:
