@@ -93,8 +93,8 @@ FLOORS = {
         free_pages
         key_order | write_set
         columns | puts | digest | stall | crash
-        runs
-        errors | rows | pages
+        runs | pages
+        errors | rows | long_keys
     """,
     "roost.database": """
         blocking

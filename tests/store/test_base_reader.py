@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roost.store import Layer, StoreCorrupt, ValueCorrupt
-from roost.store.base import LONG_KEY_BYTES
 from roost.store.base_reader import BaseReader
 from roost.store.base_writer import BaseWriter
+from roost.store.long_keys import LONG_KEY_BYTES
 
 TREE, NEXT = 7, 8
 PREFIX = b"p" * (LONG_KEY_BYTES - 1)

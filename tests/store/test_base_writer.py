@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roost.store import DiskFull, Layer, StoreBroken
-from roost.store.base import LONG_KEY_BYTES
 from roost.store.base_writer import BaseWriter
+from roost.store.long_keys import LONG_KEY_BYTES
 
 TREE = 7
 LONG = b"l" * LONG_KEY_BYTES

@@ -29,7 +29,7 @@ from roost.store import (
     ValueCorrupt,
     encode_effect,
 )
-from roost.store.base import LONG_KEY_BYTES
+from roost.store.long_keys import LONG_KEY_BYTES
 from roost.store.write_set import decode
 
 Model = dict[int, dict[bytes, bytes]]

@@ -9,11 +9,8 @@ All trees share one LMDB database.  A record is
 The checksum covers the record's LMDB key and the value, since LMDB's pages have none: a flipped
 bit is found when the value is read (`ValueCorrupt`), and never handed out.
 
-LMDB's keys are at most 511 bytes.  A key of LONG_KEY_BYTES or more lives in a *bucket*: the
-record of its first LONG_KEY_BYTES bytes, whose value is a MessagePack list of [rest of the key,
-value], sorted.  Order is kept: whatever shares those first bytes is in the same bucket, and a
-shorter key sorts before the bucket exactly when it sorts before all in it.  A change rewrites
-the bucket, so many long keys that differ only behind byte LONG_KEY_BYTES are slow.
+LMDB's keys are at most 511 bytes.  A key of LONG_KEY_BYTES or more stands in several records, see
+`long_keys`.
 
 What was applied last is `$metadata` (tree 1) key `applied`: u64 index, u64 term of the log
 entry, big-endian, written in the same LMDB transaction as what it stands for.  Key `digest` is
@@ -27,7 +24,6 @@ from errno import ENOSPC
 from pathlib import Path
 
 import lmdb
-import msgspec
 from crc32c import crc32c
 
 from roost.store.catalog import METADATA_ID
@@ -39,12 +35,11 @@ from roost.store.errors import (
     StoreError,
     ValueCorrupt,
 )
+from roost.store.long_keys import LONG_KEY_BYTES
 from roost.store.meta import check_file
 
-LONG_KEY_BYTES = 480
 APPLIED_KEY, DIGEST_KEY = b"applied", b"digest"
 MAP_BYTES_FIRST = 1 << 30
-Bucket = list[tuple[bytes, bytes]]
 # A record whose length is garbage is asked of the interpreter as memory that there is not.
 LMDB_FAULTS = (lmdb.Error, MemoryError, SystemError)
 READ_FAULTS = (StoreCorrupt, *LMDB_FAULTS)
@@ -83,18 +78,8 @@ def open_sealed(name: bytes, sealed: bytes) -> bytes:
     return value
 
 
-def open_bucket(name: bytes, sealed: bytes) -> Bucket:
-    """The rests of the keys in a bucket, with their values, in order.
-
-    Raises:
-        ValueCorrupt: its checksum does not match.
-
-    """
-    return msgspec.msgpack.decode(open_sealed(name, sealed), type=Bucket)
-
-
 def bounds(tree_id: int, first: bytes, stop: bytes | None) -> tuple[bytes, bytes]:
-    """The LMDB keys between which a range lies; a bucket at either end may lie across it."""
+    """The LMDB keys between which a range lies; a stem at either end may have some of it."""
     prefix = tree_id.to_bytes(2, "big")
     begin = prefix + first[:LONG_KEY_BYTES]
     if stop is None:

@@ -14,16 +14,15 @@ from roost.store import digest
 from roost.store.base import (
     APPLIED_KEY,
     DIGEST_KEY,
-    LONG_KEY_BYTES,
     READ_FAULTS,
     bounds,
     fault_of,
     faults_told,
-    open_bucket,
     open_sealed,
 )
 from roost.store.catalog import METADATA_ID
 from roost.store.errors import StoreCorrupt, StoreError
+from roost.store.long_keys import LONG_KEY_BYTES, below, names_of
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -116,29 +115,20 @@ class BaseReader:
         return fault
 
     def _get(self, tree_id: int, key: bytes) -> bytes | None:
-        name = tree_id.to_bytes(2, "big") + key
-        if len(key) < LONG_KEY_BYTES:
-            sealed = self._txn.get(name)
-            return None if sealed is None else open_sealed(name, sealed)
-        name = name[: LONG_KEY_BYTES + 2]
+        name = _name_of(tree_id, key)
         sealed = self._txn.get(name)
-        if sealed is None:
-            return None
-        rest = key[LONG_KEY_BYTES:]
-        return next((value for held, value in open_bucket(name, sealed) if held == rest), None)
+        return None if sealed is None else open_sealed(name, sealed)
 
     def has(self, tree_id: int, key: bytes) -> bool:
         """Whether there is a value; it is not read.
 
         Raises:
-            ValueCorrupt, PageCorrupt: as `get`.
+            PageCorrupt: as `get`.
 
         """
-        if len(key) >= LONG_KEY_BYTES:
-            return self.get(tree_id, key) is not None
         try:
             with self._txn.cursor() as cursor:
-                return bool(cursor.set_key(tree_id.to_bytes(2, "big") + key))
+                return bool(cursor.set_key(_name_of(tree_id, key)))
         except READ_FAULTS as error:
             raise self._told(error) from error
 
@@ -193,12 +183,30 @@ class BaseReader:
                 if not begin <= name < end:
                     return
                 if len(name) >= LONG_KEY_BYTES + 2:
-                    sealed = cursor.value()
-                    yield from _bucket_items(name, sealed, first, stop, reverse=reverse)
+                    yield from self._long_items(
+                        name, first, stop, reverse=reverse, keys_only=keys_only, covered=covered
+                    )
                 elif keys_only or (covered and _is_covered(name[2:], covered)):
                     yield name[2:], b""
                 else:
                     yield name[2:], open_sealed(name, cursor.value())
+
+    def _long_items(
+        self,
+        stem: bytes,
+        first: bytes,
+        stop: bytes | None,
+        *,
+        reverse: bool,
+        keys_only: bool,
+        covered: Sequence[dict[bytes, bytes | None]],
+    ) -> Iterator[tuple[bytes, bytes]]:
+        with self._txn.cursor() as cursor:
+            for key, name in below(cursor, stem, first, stop, reverse=reverse):
+                if keys_only or (covered and _is_covered(key, covered)):
+                    yield key, b""
+                else:
+                    yield key, open_sealed(name, cursor.value())
 
     def size_bytes(self) -> tuple[int, int]:
         """Bytes of the file, and bytes of it in use."""
@@ -237,11 +245,8 @@ def _is_covered(key: bytes, covered: Sequence[dict[bytes, bytes | None]]) -> boo
     return False
 
 
-def _bucket_items(
-    name: bytes, sealed: bytes, first: bytes, stop: bytes | None, *, reverse: bool
-) -> Iterator[tuple[bytes, bytes]]:
-    bucket = open_bucket(name, sealed)
-    for rest, value in reversed(bucket) if reverse else bucket:
-        key = name[2:] + rest
-        if key >= first and (stop is None or key < stop):
-            yield key, value
+def _name_of(tree_id: int, key: bytes) -> bytes:
+    """The record of a key's value."""
+    if len(key) < LONG_KEY_BYTES:
+        return tree_id.to_bytes(2, "big") + key
+    return names_of(tree_id, key)[1]

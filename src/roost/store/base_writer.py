@@ -8,36 +8,35 @@ the first may be asked again and the second may not.
 """
 
 import os
-from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from errno import EIO, ENOSPC
+from itertools import islice
 from pathlib import Path
 
 import lmdb
-import msgspec
 from crc32c import crc32c
 
 from roost.store import digest
 from roost.store.base import (
     APPLIED_NAME,
     DIGEST_NAME,
-    LONG_KEY_BYTES,
-    Bucket,
     bounds,
     environment,
     fault_of,
     faults_told,
-    open_bucket,
     open_sealed,
     seal,
 )
 from roost.store.base_reader import BaseReader
 from roost.store.errors import DiskFull
 from roost.store.layer import Layer, TreeLayer
+from roost.store.long_keys import LONG_KEY_BYTES, below, names_of, space_below
 
 _FULL_BYTES = 1 << 20
 # So many rows are put in one call; and when as many are written, that is said.
 _ROWS_A_CALL = 1000
+# So many long keys of a range are found before they are deleted: each may have a megabyte.
+_LONG_KEYS_A_CALL = 50
 # With so much free, or such a part of a small disk, none is full.
 _PLENTY_BYTES, _PLENTY_PART = 64 << 20, 16
 
@@ -172,7 +171,8 @@ class _Writing:
         for key in tree.keys():  # noqa: SIM118 - in order, which iterating a dict is not
             value = values[key]
             if len(key) >= LONG_KEY_BYTES:
-                self._write_long(prefix + key[:LONG_KEY_BYTES], key[LONG_KEY_BYTES:], value)
+                self._write_long(tree_id, key, value)
+                self._count_row()
             elif value is None:
                 self._delete(prefix + key)
                 self._count_row()
@@ -220,31 +220,39 @@ class _Writing:
         self.total += digest.record_hash(name, sealed)
         self._txn.put(name, sealed)
 
-    def _delete(self, name: bytes) -> None:
+    def _delete(self, name: bytes) -> bool:
+        """Remove a record; say whether it was there."""
         old = self._cursor.pop(name)
-        if old is not None:
-            self.total -= digest.record_hash(name, bytes(old))
+        if old is None:
+            return False
+        self.total -= digest.record_hash(name, bytes(old))
+        return True
 
     def _subtract(self, name: bytes) -> None:
         old = self._txn.get(name)
         if old is not None:
             self.total -= digest.record_hash(name, bytes(old))
 
-    def _write_long(self, name: bytes, rest: bytes, value: bytes | None) -> None:
-        sealed = self._txn.get(name)
-        bucket = [] if sealed is None else open_bucket(name, bytes(sealed))
-        position = bisect_left(bucket, rest, key=lambda item: item[0])
-        if position < len(bucket) and bucket[position][0] == rest:
-            del bucket[position]
-        if value is not None:
-            bucket.insert(position, (rest, value))
-        self._put_bucket(name, bucket)
+    def _write_long(self, tree_id: int, key: bytes, value: bytes | None) -> None:
+        """Write a key of several records; a stem is there as long as something is below it."""
+        stems, name = names_of(tree_id, key)
+        if value is None:
+            if self._delete(name):
+                self._drop_stems(stems)
+            return
+        self._put(name, seal(name, value))
+        for stem in reversed(stems):
+            if self._txn.get(stem) is not None:
+                break
+            self._put(stem, seal(stem, b""))
 
-    def _put_bucket(self, name: bytes, bucket: Bucket) -> None:
-        if bucket:
-            self._put(name, seal(name, msgspec.msgpack.encode(bucket)))
-        else:
-            self._delete(name)
+    def _drop_stems(self, stems: list[bytes]) -> None:
+        """Remove those, the last one first, below which nothing is any more."""
+        for stem in reversed(stems):
+            space = space_below(stem)
+            if self._cursor.set_range(space) and bytes(self._cursor.key()).startswith(space):
+                break
+            self._delete(stem)
 
     def _delete_range(self, tree_id: int, first: bytes, stop: bytes | None) -> None:
         begin, end = bounds(tree_id, first, stop)
@@ -254,21 +262,24 @@ class _Writing:
                 name = bytes(cursor.key())
                 if name >= end:
                     return
-                self._count_row()
-                sealed = bytes(cursor.value())
                 if len(name) < LONG_KEY_BYTES + 2:
-                    self.total -= digest.record_hash(name, sealed)
+                    self._count_row()
+                    self.total -= digest.record_hash(name, bytes(cursor.value()))
                     is_on = cursor.delete() and bool(cursor.key())
                     continue
-                bucket = open_bucket(name, sealed)
-                kept = [
-                    (rest, value)
-                    for rest, value in bucket
-                    if name[2:] + rest < first or (stop is not None and name[2:] + rest >= stop)
-                ]
-                if kept:
-                    self._put_bucket(name, kept)
-                    is_on = cursor.set_key(name) and cursor.next()
-                else:
-                    self.total -= digest.record_hash(name, sealed)
-                    is_on = cursor.delete() and bool(cursor.key())
+                self._delete_below(tree_id, name, first, stop)
+                is_on = cursor.set_range(name)
+                if is_on and bytes(cursor.key()) == name:
+                    is_on = cursor.next()
+
+    def _delete_below(self, tree_id: int, stem: bytes, first: bytes, stop: bytes | None) -> None:
+        """Delete what lies below a stem, as far as it lies in a range."""
+        count = _LONG_KEYS_A_CALL
+        while count == _LONG_KEYS_A_CALL:
+            with self._txn.cursor() as cursor:
+                found = below(cursor, stem, first, stop, reverse=False)
+                keys = [key for key, _ in islice(found, _LONG_KEYS_A_CALL)]
+            for key in keys:
+                self._write_long(tree_id, key, None)
+                self._count_row()
+            count = len(keys)

@@ -4,6 +4,7 @@
     1  $metadata: storage version, GUID of the database, what was applied last
     2  $parts: of a long write that has not taken effect; see `long_write`
     3 … 65534  trees in the order they were made; ids are never used again
+    65535  no tree: pieces of long keys; see `long_keys`
 
 Names are 1 to 128 printable ASCII characters.  `$…` are ours, and never a program's (record 0023).
 By convention `@…` holds many values under a key, and `ix_…` can be rebuilt from other trees (D3).
@@ -19,7 +20,7 @@ PARTS_ID = 2
 FIRST_TREE_ID, LAST_TREE_ID = 3, 65534
 METADATA_NAME, PARTS_NAME = "$metadata", "$parts"
 # Raised with every change of what any room writes: `tests/etcd/test_layout.py`.
-STORAGE_VERSION = 8
+STORAGE_VERSION = 9
 VERSION_KEY = b"storage_version"
 GUID_KEY = b"guid"
 _NAME_CHARACTERS_MAX = 128

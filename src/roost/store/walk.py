@@ -9,12 +9,15 @@ PASSED_MAX of them, if it has rows or not.  A key may be as long as a value: its
 whether it is handed out or passed.
 """
 
+from roost.store.long_keys import LONG_KEY_BYTES
 from roost.store.view import View
 
 PASSED_MAX = 512
 BYTES_MAX = 256 << 10
 # What a part has cost, in rows: so many keys that were passed, and so many bytes, are one.
 _PASSED_A_ROW_LOG2, _BYTES_A_ROW_LOG2 = 1, 13
+# The way to a long key leads through a record for each of its pieces: its bytes count for more.
+_LONG_LOG2 = 3
 
 
 class Walk:
@@ -63,7 +66,7 @@ class Walk:
             reverse=self._reverse,
             keys_only=self.keys_only,
         ):
-            left -= len(key)
+            left -= len(key) if len(key) < LONG_KEY_BYTES else len(key) << _LONG_LOG2
             if value is None:
                 passed_count += 1
                 if passed_count == PASSED_MAX or left <= 0:
