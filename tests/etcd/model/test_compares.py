@@ -131,3 +131,15 @@ def test_a_key_that_is_not_there_is_told_from_an_empty_one(keys: Keys) -> None:
     assert keys.hold(empty)
     assert not keys.hold(C(key=b"x", target=C.VALUE, value=b""))
     assert not keys.hold(C(key=b"x", target=C.VALUE, result=C.NOT_EQUAL, value=b"1"))
+
+
+def test_large_values_that_are_compared_count_as_what_they_are() -> None:
+    """Issue 14: 128 of a megabyte were compared in one step."""
+    replica = LocalReplica()
+    etcd.Services(replica, replica.store)
+    put = pb.PutRequest(key=b"a", value=b"v" * (1 << 20)).SerializeToString()
+    replica.transact_nowait("etcd.put", put, lambda _outcome: None)
+    compares = [C(key=b"a", target=C.VERSION, version=1), C(key=b"x", target=C.VERSION)] * 3
+    steps = compares_hold(Mvcc(replica.store), replica.view, compares)
+    assert list(steps) == [6, 256, 256, 256]
+    replica.close()

@@ -7,11 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roost.call import StreamCall
+from roost.etcd.model.mvcc import Mvcc
 from roost.etcd.v3 import latecomers, watch_hub
 from roost.etcd.v3 import watch as watch_module
 from roost.etcd.v3.watch import WatchStream
 from roost.etcd.v3.watchers import Event, Watcher, WatcherIndex
 from roost.proto import rpc_pb2 as pb
+from roost.store import View
 from tests.etcd.v3.test_watch import FakeStream, World, story
 from tests.samples import SAMPLES
 from tests.steps import skip_where_compiled, steps_of
@@ -74,6 +76,44 @@ def test_what_five_thousand_watch_is_told_in_slices_and_others_hear_at_once(
         world.put(b"hot", b"3")
         yield
         assert [it.kv.value for it in crowd.streams[7].events(3)] == [b"1", b"2", b"3"]
+
+    story(tell)
+
+
+@pytest.mark.parametrize("prev_kv", [False, True])
+def test_a_large_event_is_told_to_few_in_a_step_and_made_once(*, prev_kv: bool) -> None:
+    """Issue 14: a megabyte was copied for 400 in one step, what was before looked up for each."""
+    looked, sent = list[bytes](), list[int]()
+
+    def tell(world: World) -> Iterator[None]:
+        world.put(b"hot", b"v" * (1 << 20))
+        crowd = Crowd(world, 30)
+        for number in range(30):
+            crowd.watch(number, key=b"hot", prev_kv=prev_kv)
+        yield
+        honest, turn = Mvcc.at, latecomers.Latecomers._turn
+
+        def at(mvcc: Mvcc, view: View, key: bytes, revision: int) -> bytes | None:
+            looked.append(key)
+            return honest(mvcc, view, key, revision)
+
+        def told() -> int:
+            return sum(bool(it.events(0)) for it in crowd.streams)
+
+        def counted(behind: latecomers.Latecomers) -> None:
+            before = told()
+            turn(behind)
+            sent.append(told() - before)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Mvcc, "at", at)
+            patch.setattr(latecomers.Latecomers, "_turn", counted)
+            world.put(b"hot", b"w" * (1 << 20))
+            assert told() <= 3
+            yield
+        assert told() == 30
+        assert max(sent) <= 4
+        assert looked == ([b"hot"] if prev_kv else [])
 
     story(tell)
 

@@ -60,14 +60,23 @@ def test_what_is_filtered_or_was_told_already_is_not_wanted() -> None:
     assert later.wants(event(b"a", 6))
 
 
-def test_an_event_is_encoded_once_for_all_who_do_not_want_the_value_before() -> None:
+def test_an_event_is_encoded_once_for_all_and_once_for_those_who_want_the_value_before() -> None:
     one = event(b"a", is_delete=True)
     assert one.wire() is one.wire()
     answer = pb.WatchResponse.FromString(one.wire())
     assert [(it.type, it.kv.key) for it in answer.events] == [(kv_pb2.Event.DELETE, b"a")]
     before = kv_pb2.KeyValue(key=b"a", value=b"old")
-    answer = pb.WatchResponse.FromString(one.wire(before.SerializeToString()))
+    looked: list[Event] = []
+
+    def look(it: Event) -> bytes | None:
+        looked.append(it)
+        return before.SerializeToString()
+
+    with_previous = one.wire_with_previous(look)
+    answer = pb.WatchResponse.FromString(with_previous)
     assert answer.events[0].prev_kv == before
+    assert one.wire_with_previous(look) is with_previous
+    assert looked == [one]
     assert not pb.WatchResponse.FromString(one.wire()).events[0].HasField("prev_kv")
 
 

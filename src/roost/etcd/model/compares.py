@@ -14,6 +14,7 @@ from roost.proto import rpc_pb2 as pb
 
 # A row that is decoded and compared costs as much as so many that are only read.
 ROWS_A_COMPARISON = 4
+_BYTES_A_ROW_LOG2 = 13
 _ABSENT = KeyValue(b"", 0, 0, 0, b"", 0)
 
 
@@ -26,6 +27,8 @@ def compares_hold(mvcc: Mvcc, view: View, compares: Sequence[pb.Compare]) -> Cos
             holds = yield from _holds_in_range(mvcc, view, compare)
         else:
             encoded = view.get(mvcc.kv, compare.key)
+            if encoded is not None and len(encoded) >> _BYTES_A_ROW_LOG2:
+                yield 2 * (len(encoded) >> _BYTES_A_ROW_LOG2)  # it is read, and copied from that
             holds = (
                 _holds_for_none(compare)
                 if encoded is None

@@ -106,7 +106,7 @@ class KvOperations:
     def _check_held(self, view: View, request: pb.PutRequest) -> None:
         """Refuse to keep the value or the lease of a key that is not there."""
         keeps = request.ignore_value or request.ignore_lease
-        if keeps and view.get(self.mvcc.kv, request.key) is None:
+        if keeps and not view.has(self.mvcc.kv, request.key):
             raise errors.key_not_found()
 
     def delete_range(self, txn: Txn, body: bytes) -> bytes | Long:

@@ -35,6 +35,8 @@ from roost.slices import Slices
 WORK_MAX = 400
 ROWS_MAX, PART_BYTES = 128, 1 << 20
 _BYTES_A_STEP_LOG2 = 13
+# To tell what was there before an event takes a look for it, of unknown length.
+_PREVIOUS_UNITS = 16
 # What a party is offered before another has its turn, in records times watchers; one revision is
 # offered whole all the same.
 OFFERS_MAX = 16_000
@@ -247,7 +249,7 @@ class Latecomers:
         """Send each what it wants; say how many events were sent."""
         count = 0
         for watcher, wanted in by_watcher.items():
-            count += len(wanted)
+            count += sum(it.units for it in wanted)
             if watcher not in self._places or watcher.stream.is_over:
                 continue  # another watch of its stream has ended it meanwhile
             try:
@@ -266,10 +268,8 @@ class Latecomers:
         party, last = passage.party, passage.last
         if not party.members:
             self._end_passage(party, party.revision)
-        elif asked := list(islice(passage.offers, work_max)):
-            for watcher, event in asked:
-                passage.pile.setdefault(watcher, []).extend(self._hub.rows(watcher, [event]))
-            return len(asked)
+        elif asked := self._ask(passage, work_max):
+            return asked
         elif not passage.is_read and last < self._mvcc.compacted(self._replica.view):
             self._end_passage(party, party.revision)
         elif not passage.is_read:
@@ -278,10 +278,23 @@ class Latecomers:
             watcher, rows = passage.pile.popitem()
             if self._places.party_of(watcher) is party and not watcher.stream.is_over:
                 self._send_pile(watcher, rows, last)
-            return 1 + len(rows)
+            return 1 + len(rows) + (sum(map(len, rows)) >> _BYTES_A_STEP_LOG2)
         else:
             self._end_passage(party, last + 1)
         return 1
+
+    def _ask(self, passage: _Passage, work_max: int) -> int:
+        """Pile up what some want of what was read; say how much work it was, 0 = none is left."""
+        work = 0
+        for watcher, event in passage.offers:
+            rows = self._hub.rows(watcher, [event])
+            passage.pile.setdefault(watcher, []).extend(rows)
+            work += 1
+            if watcher.wants_previous:  # what was there before is looked up, and may be large
+                work += sum(map(len, rows)) >> _BYTES_A_STEP_LOG2
+            if work >= work_max:
+                break
+        return work
 
     def _read_on(self, passage: _Passage) -> int:
         """Read the next records of a long revision; say how much work that was."""
@@ -372,10 +385,10 @@ def _wanted(party: Party, events: list[Event]) -> dict[Watcher, list[Event]] | N
     left = WORK_MAX
     for event in events:
         for watcher in party.members.candidates(event.key):
-            left -= 1
+            left -= event.units + (_PREVIOUS_UNITS if watcher.wants_previous else 0)
             if watcher.wants(event):
                 by_watcher.setdefault(watcher, []).append(event)
-            if not left:
+            if left <= 0:
                 return None
     return by_watcher
 

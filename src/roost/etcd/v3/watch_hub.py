@@ -143,7 +143,7 @@ class WatchHub:
         ]
         if not events:
             return
-        if len(events) * len(self._synced) > FAN_OUT_MAX:
+        if sum(it.units for it in events) * len(self._synced) > FAN_OUT_MAX:
             self._fan_out(events)
         candidates = self._synced.candidates
         by_watcher: dict[Watcher, list[Event]] = {}
@@ -217,7 +217,7 @@ class WatchHub:
         """Events as a watcher wants them, encoded."""
         self.event_count += len(events)
         if watcher.wants_previous:
-            return [event.wire(self._previous(event)) for event in events]
+            return [event.wire_with_previous(self._previous) for event in events]
         return [event.wire() for event in events]
 
     def answers_of(self, watcher: Watcher, rows: list[bytes], revision: int) -> list[bytes]:

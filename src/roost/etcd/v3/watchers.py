@@ -4,7 +4,7 @@ A watcher belongs to a stream, of which the hub knows no more than `Listener` sa
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Protocol
 
@@ -16,6 +16,8 @@ from roost.etcd.model.wire import decode_key_value, field
 from roost.etcd.v3.range_index import RangeIndex
 from roost.proto import rpc_pb2 as pb
 from roost.proto.ranges import prefix_end
+
+_BYTES_A_UNIT_LOG2 = 13
 
 
 class Listener(Protocol):
@@ -44,7 +46,7 @@ class Listener(Protocol):
 class Event:
     """One change: its main revision, its key, and the mvccpb.Event as all watchers get it."""
 
-    __slots__ = ("_encoded", "_wire", "is_delete", "key", "main")
+    __slots__ = ("_encoded", "_wire", "_wire_with_previous", "is_delete", "key", "main", "units")
 
     def __init__(self, revision: bytes, encoded: bytes) -> None:
         """`encoded` is the KeyValue written at `revision`."""
@@ -54,16 +56,27 @@ class Event:
         self.is_delete = kv.version == 0
         self._encoded = encoded
         self._wire: bytes | None = None
+        self._wire_with_previous: bytes | None = None
+        # How much work it is to tell one of it: its bytes are copied for each.
+        self.units = 1 + (len(encoded) >> _BYTES_A_UNIT_LOG2)
 
-    def wire(self, previous: bytes | None = None) -> bytes:
-        """The field of a WatchResponse; made once for all who do not want the value before."""
-        if previous is None and self._wire is not None:
-            return self._wire
-        body = (b"\x08\x01" if self.is_delete else b"") + field(b"\x12", self._encoded)
-        if previous is not None:
-            return field(b"\x5a", body + field(b"\x1a", previous))
-        self._wire = field(b"\x5a", body)
+    @property
+    def _body(self) -> bytes:
+        return (b"\x08\x01" if self.is_delete else b"") + field(b"\x12", self._encoded)
+
+    def wire(self) -> bytes:
+        """The field of a WatchResponse; made once for all."""
+        if self._wire is None:
+            self._wire = field(b"\x5a", self._body)
         return self._wire
+
+    def wire_with_previous(self, look: Callable[["Event"], bytes | None]) -> bytes:
+        """The same with the KeyValue before, which `look` finds; made once for all who want it."""
+        if self._wire_with_previous is None:
+            previous = look(self)
+            before = b"" if previous is None else field(b"\x1a", previous)
+            self._wire_with_previous = field(b"\x5a", self._body + before)
+        return self._wire_with_previous
 
 
 class Watcher:
@@ -204,7 +217,7 @@ class WatcherIndex:
             yield from self._ranges.at(key)
 
     def weight(self, events: Iterable[Event], enough: int) -> int:
-        """How many offers it takes to ask all who may want one of these, counted to `enough`.
+        """How much work it is to tell all who may want one of these, counted to `enough`.
 
         It costs what events there are and, of ranges that are neither a key nor a prefix, what is
         counted.
@@ -212,10 +225,11 @@ class WatcherIndex:
         count = 0
         for event in events:
             key = event.key
-            count += len(self._by_key.get(key, ())) + self._crowd_at(key, enough)
+            asked = len(self._by_key.get(key, ())) + self._crowd_at(key, enough)
             for length in self._prefix_lengths:
                 if length <= len(key):
-                    count += len(self._by_prefix.get(key[:length], ()))
+                    asked += len(self._by_prefix.get(key[:length], ()))
+            count += asked * event.units
             if count >= enough:
                 return enough
         return count
