@@ -60,6 +60,14 @@ def test_what_no_member_reads_as_a_name_is_refused_before_it_is_sent(name: str) 
     assert buffer.names == []
 
 
+def test_points_that_nobody_was_sent_are_certainly_not_there() -> None:
+    (port,) = free_ports(1)
+    con = series.connect(f"127.0.0.1:{port}", timeout_s=0.1)
+    con.add("a", 1, 1.0)
+    with pytest.raises(Unreachable, match="no point was sent"):
+        con.close()
+
+
 def test_points_are_frames_that_a_member_reads() -> None:
     buffer = Buffer()
     one, two = buffer.number("a"), buffer.number("b")

@@ -42,6 +42,8 @@ class _Pending:
     data: bytes
     point_count: int
     flush: int
+    # Whether any of it went to a member, on whatever stream.
+    was_sent: bool = False
 
 
 class Connection(Requests):
@@ -149,7 +151,8 @@ class Connection(Requests):
         Raises:
             SeriesRefused: a member refused some; which is in the text.  Those behind it were not
                 taken, and this connection takes no more: open another one.
-            Unreachable, OutcomeUnknown: nobody took them in time; some may be there.
+            Unreachable: nobody could be reached in time, and none was sent.
+            OutcomeUnknown: they were sent, and nobody said in time that they are there.
 
         """
         count = len(self.buffer)
@@ -189,9 +192,17 @@ class Connection(Requests):
                 self.abandon()
                 self.way.leave()
                 if time.monotonic() >= stop_s:
-                    text = f"points that were sent may be there, or not: {error}"
-                    raise OutcomeUnknown("UNKNOWN", text) from error
+                    raise self._given_up(error) from error
                 await pause(_AGAIN_S)
+
+    def _given_up(self, error: OSError | Unreachable) -> ClientError:
+        """What nobody has taken in time: whether some of it may be there."""
+        said = error.text if isinstance(error, Unreachable) else str(error)
+        reason = said or f"no answer within {self._timeout_s:g} s"
+        if any(it.was_sent for it in self._pending):
+            text = f"points that were sent may be there, or not: {reason}"
+            return OutcomeUnknown("UNKNOWN", text)
+        return Unreachable("UNAVAILABLE", f"no point was sent: {reason}")
 
     async def _send_on(self) -> None:
         """Send what the stream has not taken, and names before what has them."""
@@ -206,6 +217,7 @@ class Connection(Requests):
                 for frame in names_frames(unsaid):
                     await self._stream.send(frame)
                 self._named += len(unsaid)
+            self._pending[self._sent].was_sent = True
             await self._stream.send(self._pending[self._sent].data)
             self._sent += 1
 
