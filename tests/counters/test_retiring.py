@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from roost.counters.errors import OwnerForked, OwnerRefused, RetireRefused
-from roost.counters.facts import Stage
+from roost.counters.facts import INTRODUCE, Admission, Stage, encode
+from roost.counters.ports import transact
 from roost.counters.upkeep import SLICE_NAMES
 from roost.sim.members.loop import pass_time
 from tests.counters.cluster import CountingCluster, run_counting
@@ -155,3 +156,40 @@ def test_kills_amid_it_change_nothing_and_a_newcomer_has_it_too(tmp_path: Path) 
         await cluster.until_all_read({NAMES[0]: 5, NAMES[-1]: None})
 
     run_counting(tmp_path, story, size=4)
+
+
+def test_who_counted_and_was_lost_before_it_was_known_can_be_retired(tmp_path: Path) -> None:
+    """It counted at who had heard of it for ever, and at nobody else: no name led to it."""
+
+    async def story(cluster: CountingCluster) -> None:
+        await cluster.quiet()
+        leader = await cluster.leader()
+        victim, friend = (it for it in range(3) if it != leader)
+        here, there = cluster.address(victim), cluster.address(leader)
+        cluster.network.simulated.cut |= {(here, there), (there, here)}
+        await cluster.desk(victim).increment([("a", 7)])
+        await cluster.until(lambda: cluster.read(friend, ["a"]) == [7])
+        cluster.crash(victim)
+        lost = cluster.names[victim]
+        cluster.forget_directory(victim, "anew")
+        cluster.heal()
+        await cluster.start(victim)
+        await cluster.desk(leader).increment([("a", 1)])
+        await cluster.until(lambda: cluster.at(leader).known.facts.of_name(lost) is not None)
+        await cluster.operators(leader).retiring.retire(lost)
+        await until_folded(cluster)
+        await cluster.until_all_read({"a": 8})
+        counting = [it.name for it in cluster.at(friend).known.facts.counting()]
+        assert sorted(counting) == sorted(["anew", *(set(cluster.names) - {lost})])
+        # Who is known stays as it is; and a name that is another's gets a mark.
+        facts = cluster.at(leader).known.facts
+        known = facts.of_name("anew")
+        assert known is not None
+        for epoch in (known.epoch, b"n" * 16):
+            asked = Admission(name="anew", epoch=epoch, member_id=1, is_ready=False)
+            await transact(cluster.at(leader).replica, INTRODUCE, encode(asked))
+        after = cluster.at(leader).known
+        await cluster.until(lambda: after.facts.of_name("anew#6e6e6e6e") is not None)
+        assert after.facts.of_name("anew") == known
+
+    run_counting(tmp_path, story)

@@ -463,7 +463,7 @@ class Counting:
         for gone in set(exchange.members()) - partners:
             exchange.unlink(gone)
         for new in sorted(partners - exchange.links.keys()):
-            exchange.link(new, now_s)
+            exchange.link(new, now_s, name=self.name)
         self.outside.look(exchange, self.known.facts, self.name, now_s)
         self._meeting.look(self.known.facts, exchange.met)
         # Of one member the last who was admitted counts there; who counted before never says more.
@@ -474,6 +474,7 @@ class Counting:
         self.alarms.look(exchange, now_s, self.partner_name)
         self._early.look(exchange.joining.refusal(), now_s)
         self._ask_admission(store, exchange)
+        self.known.introduce(store.owners.introduced(), now_s)
         for look in self.lookers:
             look()
         self._schedule()

@@ -342,6 +342,10 @@ class Exchange:
         if not hello.is_relayed:
             opening = Opening(hello.opening, hello.nonce, hello.began, hello.nonces)
             self.store.meet(hello.epoch, opening)
+            number = self.store.owners.number_of(hello.epoch)
+            # Of another cluster's members the facts have the names (`visit`).
+            if partner > 0 and self.store.owners.introduce(number, hello.name, partner):
+                self.store.heard_of(number)  # what changes owners is written with a step
         self.joining.on_told(hello.epoch, hello.version)
         self._replacing.pop(hello.epoch, None)
         is_doubted = self.store.owners.is_doubted(hello.epoch)

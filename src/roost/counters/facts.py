@@ -7,6 +7,8 @@ Operations decide by `registry`, and every member carries out what it finds writ
 looks: so there is nothing to be missed.
 
     counters.admit    a member counts under a name from now on
+    counters.introduce  one that others have heard of has counted, and may never ask: it is known by
+                      the name that it has told them, so that it can be retired
     counters.purge    what everybody has heard up to these versions is purged; what was proven
                       before is written over, for proofs only grow
     counters.retire   a member is away for good: nobody takes its changes any more
@@ -31,6 +33,7 @@ from roost.errors import UNDECODABLE, ModelRefused, Refused
 
 TREE, KEY = "$counters", b"facts"
 ADMIT, PURGE = "counters.admit", "counters.purge"
+INTRODUCE = "counters.introduce"
 RETIRE, FOLD = "counters.retire", "counters.fold"
 NAME_CHARACTERS_MAX = 128
 OWNERS_MAX = 1 << 12
@@ -240,7 +243,7 @@ def decode(row: bytes | None) -> Facts:
 
 def operations() -> dict[str, Callable[[Txn, bytes], bytes]]:
     """Operations by their names."""
-    return {ADMIT: _admit, PURGE: _purge, RETIRE: _retire, FOLD: _fold}
+    return {ADMIT: _admit, INTRODUCE: _introduce, PURGE: _purge, RETIRE: _retire, FOLD: _fold}
 
 
 def read_asked(body: bytes, kind: type[_Asked]) -> _Asked:
@@ -293,6 +296,30 @@ def _admit(txn: Txn, body: bytes) -> bytes:
     return write(
         txn,
         msgspec.structs.replace(facts, edition=facts.edition + is_new, owners=(*others, owner)),
+    )
+
+
+def _introduce(txn: Txn, body: bytes) -> bytes:
+    """Operation: have somebody known of whom others have heard; who is known stays as it is.
+
+    Who is known comes after it: of one member the last is the one that counts there.
+    """
+    asked = read_asked(body, Admission)
+    facts = held_by(txn)
+    if len(asked.epoch) != EPOCH_BYTES or not 0 < len(asked.name) <= NAME_CHARACTERS_MAX:
+        raise ModelRefused(INVALID, f"counters: nobody counts as {asked.name!r}")
+    if facts.of_epoch(asked.epoch) is not None or facts.foreigner(asked.epoch) is not None:
+        return b""
+    if len(facts.owners) >= OWNERS_MAX:
+        raise ModelRefused(PRECONDITION, f"counters: {OWNERS_MAX} have counted here; no more may")
+    name = asked.name
+    if facts.of_name(name) is not None:  # a directory that was lost, and its name used again
+        mark = f"#{asked.epoch.hex()[:8]}"
+        name = name[: NAME_CHARACTERS_MAX - len(mark)] + mark
+    owner = Owner(name=name, epoch=asked.epoch, member_id=asked.member_id, is_ready=False)
+    return write(
+        txn,
+        msgspec.structs.replace(facts, edition=facts.edition + 1, owners=(owner, *facts.owners)),
     )
 
 

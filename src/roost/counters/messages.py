@@ -115,7 +115,7 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello"):
     began: Began = ()
     # And the nonces of these; 0 = it is not known any more.
     nonces: Began = ()
-    # What I am called in other clusters.
+    # Under which name I count; in other clusters, what I am called there.
     name: ForeignName = ""
     # Somebody else says so for me, who knows nothing of openings.
     is_relayed: bool = False

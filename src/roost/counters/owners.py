@@ -37,6 +37,9 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False
     is_forgotten: bool = False
     # What is here of it may be of a copy of its directory that has counted by itself.
     is_doubted: bool = False
+    # Under which name it has said to count, at which member of this cluster.
+    called: str = ""
+    member_id: int = 0
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -130,6 +133,19 @@ class Owners:
         number = self.numbers[epoch]
         assert self._owners[number].has_ended, "everywhere is here as well"
         self._write(number, msgspec.structs.replace(self._owners[number], is_forgotten=True))
+
+    def introduce(self, number: int, name: str, member_id: int) -> bool:
+        """Note under which name an owner says to count, and where; whether that is new."""
+        held = self._owners[number]
+        is_new = (held.called, held.member_id) != (name, member_id)
+        if is_new:
+            said = msgspec.structs.replace(held, called=name, member_id=member_id)
+            self._write(number, said)
+        return is_new
+
+    def introduced(self) -> list[Owner]:
+        """Those who have said under which name they count."""
+        return [it for it in self._owners.values() if it.called]
 
     def doubt(self, number: int) -> None:
         """Note that its registers here may be none of its own."""

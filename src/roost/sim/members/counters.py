@@ -227,6 +227,7 @@ class CounterClients:
         await self._until(self._is_repaired, LEVEL_S, "who was found out is not given another name")
         await self._until_answered()
         await self._until(self._are_level, LEVEL_S, "members do not come to have everything")
+        await self._until(self._are_known, LEVEL_S, "who was heard of is not known")
         self._note_removed()
         # Of who is gone each has what it had heard: all of that is to be there in the end.
         heard = [self._read(it) or {} for it in self._rooms_up()]
@@ -324,6 +325,18 @@ class CounterClients:
             and all(self._read(it) is not None for it in rooms)
             and all(it.is_level for it in links)
         )
+
+    def _are_known(self) -> bool:
+        """Whether all whom somebody has heard of can be retired by their names."""
+        stores = [it.counting.store for it in self._rooms_up() if it.counting is not None]
+        heard_of = {
+            store.owners.epochs[number]
+            for store in stores
+            if store is not None
+            for number, it in store.heard.items()
+            if it.version and not store.owners.is_fold(number)
+        }
+        return heard_of <= {it.epoch for it in self._facts().owners}
 
     def _agree(self) -> bool:
         """Whether all serve, and read the same."""
