@@ -327,16 +327,16 @@ class CounterClients:
         )
 
     def _are_known(self) -> bool:
-        """Whether all whom somebody has heard of can be retired by their names."""
-        stores = [it.counting.store for it in self._rooms_up() if it.counting is not None]
+        """Whether all members know the names of all whom somebody has heard of."""
+        countings = [it.counting for it in self._rooms_up() if it.counting is not None]
         heard_of = {
-            store.owners.epochs[number]
-            for store in stores
-            if store is not None
-            for number, it in store.heard.items()
-            if it.version and not store.owners.is_fold(number)
+            it.store.owners.epochs[number]
+            for it in countings
+            if it.store is not None
+            for number, heard in it.store.heard.items()
+            if heard.version and not it.store.owners.is_fold(number)
         }
-        return heard_of <= {it.epoch for it in self._facts().owners}
+        return all(heard_of <= {it.epoch for it in one.known.facts.owners} for one in countings)
 
     def _agree(self) -> bool:
         """Whether all serve, and read the same."""
