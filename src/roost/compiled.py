@@ -29,6 +29,16 @@ else:
 
 
 MODULES = (
+    "roost.counters.algebra",
+    "roost.counters.calls",
+    "roost.counters.changing",
+    "roost.counters.counting",
+    "roost.counters.desk",
+    "roost.counters.layers",
+    "roost.counters.logged",
+    "roost.counters.rights",
+    "roost.counters.store",
+    "roost.counters.work",
     "roost.etcd.border",
     "roost.etcd.model.alarms",
     "roost.etcd.model.costs",
@@ -101,6 +111,7 @@ MODULES = (
     "roost.raft.state",
     "roost.server.admission",
     "roost.server.calls",
+    "roost.server.counter_rights",
     "roost.server.direct",
     "roost.server.grpc",
     "roost.server.h2.connection",

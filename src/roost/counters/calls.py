@@ -233,23 +233,25 @@ class CounterService:
     def _run(self, call: Call, needed: Needed, work: Coroutine[Any, Any, None]) -> None:
         """Have a task answer a call of somebody who may."""
 
-        async def run() -> None:
-            try:
-                await work
-            except RoostError as error:
-                _fail(call, error)
-            except Exception:
-                logger.exception("a call about counters failed")
-                call.fail(Code.INTERNAL, "internal error")
-
         def refused(error: RoostError) -> None:
             work.close()
             _fail(call, error)
 
-        self._rights.admit(call, needed, lambda: self._start(run()), refused)
+        self._rights.admit(call, needed, lambda: self._start(_worked(call, work)), refused)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         self._tasks.start(work)
+
+
+async def _worked(call: Call, work: Coroutine[Any, Any, None]) -> None:
+    """Do the work of a call, which fails with it."""
+    try:
+        await work
+    except RoostError as error:
+        _fail(call, error)
+    except Exception:
+        logger.exception("a call about counters failed")
+        call.fail(Code.INTERNAL, "internal error")
 
 
 class CounterStream:
@@ -274,18 +276,20 @@ class CounterStream:
             return
         self._is_asked = True
 
-        def refused(error: RoostError) -> None:
-            self._call.finish(*forms.status_of(error))
+        self._service.admit_watch(
+            self._call, asked.prefix, partial(self._follow, asked), self._refuse
+        )
 
-        def allowed() -> None:
-            if self._is_over:
-                return
-            try:
-                self._watcher = self._service.follow(self._call, asked)
-            except RoostError as error:
-                refused(error)
+    def _refuse(self, error: RoostError) -> None:
+        self._call.finish(*forms.status_of(error))
 
-        self._service.admit_watch(self._call, asked.prefix, allowed, refused)
+    def _follow(self, asked: pb.WatchCountersRequest) -> None:
+        if self._is_over:
+            return
+        try:
+            self._watcher = self._service.follow(self._call, asked)
+        except RoostError as error:
+            self._refuse(error)
 
     def on_half_close(self) -> None:
         """There is one request only."""

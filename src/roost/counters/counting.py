@@ -281,12 +281,14 @@ class Counting:
 
     def when_ready(self, go_on: Callable[[RoostError | None], None]) -> None:
         """Go on when clients are served, or with the error why they are not in time."""
-        if refusal := self._refusal():
+        refusal, joining = self._refusal(), None if self.exchange is None else self.exchange.joining
+        phase = None if joining is None else joining.phase
+        if refusal is not None:
             go_on(refusal)
-        elif self.exchange is not None and self.exchange.joining.phase is Phase.READY:
+        elif phase is Phase.READY:
             go_on(None)
-        elif self.exchange is not None and self.exchange.joining.phase is Phase.SILENT:
-            go_on(self.exchange.joining.refusal())
+        elif joining is not None and phase is Phase.SILENT:
+            go_on(joining.refusal())
         else:
             self._early.wait(go_on, self.around.clock_s())
             self._open()
