@@ -92,6 +92,7 @@ def test_a_retry_at_the_same_member_counts_once(tmp_path: Path) -> None:
     run_counting(tmp_path, story)
 
 
+@pytest.mark.pure("it replaces a method")
 def test_a_request_of_thousands_takes_many_turns_and_is_in_one_step(tmp_path: Path) -> None:
     async def story(cluster: CountingCluster) -> None:
         counting, desk = cluster.at(0), cluster.desk(0)

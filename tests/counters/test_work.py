@@ -2,6 +2,8 @@
 
 from typing import cast
 
+import pytest
+
 from roost.counters import work as module
 from roost.counters.changing import Steps
 from roost.counters.early import Early
@@ -43,6 +45,7 @@ class Asking:
             self.work.take_turn(cast("Store", self.store))
 
 
+@pytest.mark.pure("its store is a fake")
 def test_those_who_wait_for_one_step_are_answered_so_many_in_a_turn() -> None:
     """Issue 14: all that had gathered while a slow disk wrote were answered at once."""
     it = Asking()
@@ -61,6 +64,7 @@ def test_those_who_wait_for_one_step_are_answered_so_many_in_a_turn() -> None:
     assert it.work.waiting_count == 1
 
 
+@pytest.mark.pure("its store is a fake")
 def test_when_the_store_fails_so_many_are_told_in_a_turn_and_what_is_durable_counts() -> None:
     it = Asking()
     it.ask(2)
