@@ -11,6 +11,8 @@ from roost.errors import ModelRefused, RoostError
 from roost.etcd.access.judge import First
 from roost.server.counter_rights import CounterRights
 
+pytestmark = pytest.mark.pure("its border is a fake")
+
 
 class Judge:
     """Somebody with the right to keys that begin with counters/a, to read and to write."""

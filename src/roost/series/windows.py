@@ -9,7 +9,7 @@ The edges are those of all windows that have to do with a range, one more than t
 the first begins at the range's start or before.
 """
 
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from enum import Enum
@@ -106,13 +106,7 @@ def edges(window: Window, start: int, stop: int, tz: tzinfo = UTC) -> Ints:
         BadWindow: as `check`.
 
     """
-    steps = _edges(window, start, stop, tz)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as done:
-            found: Ints = done.value
-            return found
+    return next(it for it in _told(_edges(window, start, stop, tz)) if it is not None)
 
 
 async def edges_in_turns(
@@ -124,18 +118,20 @@ async def edges_in_turns(
         BadWindow: as `check`.
 
     """
-    steps = _edges(window, start, stop, tz)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as done:
-            found: Ints = done.value
+    for found in _told(_edges(window, start, stop, tz)):
+        if found is not None:
             return found
         await spend(STEP_ROWS)
+    raise AssertionError("what was found comes last")
 
 
 # What is made of a range, a step at a time.
 _Steps = Generator[None, None, Ints]
+
+
+def _told(steps: _Steps) -> Iterator[Ints | None]:
+    """None for each step, and then what was found."""
+    yield (yield from steps)
 
 
 def _edges(window: Window, start: int, stop: int, tz: tzinfo) -> _Steps:
