@@ -257,6 +257,10 @@ EXPLAINED = {
         "etcd's members end; Roost refuses"
     ),
     "Maintenance/Alarm with LOST_ENTRIES": "an alarm of Roost's own",
+    "Maintenance/Alarm that raises the 129th": (
+        "etcd takes any number, for members that do not exist, too; Roost refuses: all of them are"
+        " looked at with each change of one"
+    ),
     "Maintenance/Alarm, NOSPACE": (
         "Roost takes back what it raised by itself when there is space again; etcd waits for an"
         " operator, and so does Roost with what a client raised"

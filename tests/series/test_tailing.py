@@ -15,9 +15,10 @@ from roost.exchange import Answer, Request, Streaming
 from roost.series.engine import Engine
 from roost.series.extra import np
 from roost.series.interface import Interface
+from roost.series.parts import STEP_ROWS
 from roost.series.records import batch, encode_batch
 from roost.series.spelling import Precision
-from roost.series.tailing import ALIVE_S, as_events, as_lines, tail
+from roost.series.tailing import ALIVE_S, SERIES_POINTS, as_events, as_lines, tail
 from roost.sim.members.loop import pass_time
 from tests.database.databases import Databases, with_databases
 from tests.series.test_intake import points
@@ -103,6 +104,40 @@ def test_who_has_missed_some_is_told_and_goes_on() -> None:
         lines = as_lines(tail(engine, {2: "b"}, UTC, Precision.NS))
         found = [it async for it in live_of(lines)]
         assert found == [Live("b", [8], [1.5], has_missed=True)]
+
+    asyncio.run(story())
+
+
+class Wide(Overtaken):
+    """An observation of one record that has a point of each of many series."""
+
+    async def pages(self) -> AsyncGenerator[list[Any], None]:
+        sids = np.arange(1, 501)
+        record = encode_batch(batch(sids, sids * 10, np.full(500, 0.5)))
+        yield [Change(4, "series.staged", b"k", record, None)]
+
+
+def test_a_record_of_many_series_is_told_over_many_turns() -> None:
+    """A point of each of a thousand series was told in one step."""
+
+    async def story() -> None:
+        engine: Any = Wide()
+        loop, turns, at = asyncio.get_running_loop(), 0, list[int]()
+
+        def turn() -> None:
+            nonlocal turns
+            turns += 1
+            loop.call_soon(turn)
+
+        turn()
+        titles = {it: str(it) for it in range(1, 501)}
+        told: list[dict[str, object]] = []
+        async for row in tail(engine, titles, UTC, None):
+            at.append(turns)
+            told.append(row)
+        assert [it["name"] for it in told if it] == list(titles.values())
+        most = max(at.count(it) for it in at)
+        assert most <= 1 + STEP_ROWS // (SERIES_POINTS + 1)
 
     asyncio.run(story())
 

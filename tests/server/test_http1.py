@@ -10,6 +10,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from roost.server import ClientPort, Listener, ServerConfig, http1
+from roost.server.http1_turn import Turn
 from roost.testing.patience import PATIENCE_S
 
 Story = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -173,6 +174,88 @@ def test_thousands_of_requests_in_one_write_are_parsed_a_few_at_a_time_and_all_a
         await close(writer)
 
     run_port(story)
+
+
+class Wire(asyncio.Transport):
+    """Takes whatever is sent."""
+
+    def write(self, data: object) -> None:
+        pass
+
+    def is_closing(self) -> bool:
+        return False
+
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
+
+class AtOnce:
+    """Answers each request as soon as it is whole, and counts what has come."""
+
+    def __init__(self) -> None:
+        self.begun = self.whole = self.pieces = 0
+
+    def begin(self, turn: Turn) -> "AtOnce":
+        self.begun += 1
+        self._turn = turn
+        return self
+
+    def on_body(self, _data: bytes) -> None:
+        self.pieces += 1
+
+    def on_whole(self) -> None:
+        self.whole += 1
+        self._turn.answer(200, (), b"")
+
+    def on_gone(self) -> None: ...
+
+    def on_stop(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("sent", "count", "counted"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 500, 500, "begun"),
+        # They are none that are read in one step.
+        (b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n" * 500, 500, "begun"),
+        (
+            b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+            + (b"1\r\nx\r\n" * 5000 + b"0\r\n\r\n"),
+            1,
+            "pieces",
+        ),
+    ],
+)
+def test_what_is_answered_or_taken_at_once_is_so_a_part_a_turn(
+    sent: bytes, count: int, counted: str
+) -> None:
+    """Thousands of small requests, or chunks of a byte, that came in one read were one step."""
+    taker = AtOnce()
+
+    async def main() -> None:
+        protocol = http1.Http1Protocol(http1.Http1(taker.begin), lambda: None)
+        protocol.connection_made(Wire())
+        protocol.data_received(sent)
+        total = {"begun": count, "pieces": 5000}[counted]
+        turns, most, before = 1, 0, 0
+        while True:
+            now = getattr(taker, counted)
+            most, before = max(most, now - before), now
+            if taker.whole == count:
+                break
+            turns += 1
+            await asyncio.sleep(0)
+        assert now == total
+        a_piece = http1.BODY_PIECE_BYTES // 6 if counted == "pieces" else http1.PIECE_BYTES // 25
+        unit = 1 if counted == "pieces" else http1.UNITS_A_REQUEST
+        assert most <= http1.UNITS_A_STEP // unit + a_piece
+        assert turns >= total // most
+        protocol.connection_lost(None)
+
+    asyncio.run(main())
 
 
 def test_a_request_that_waits_for_those_before_it_is_not_called_late(

@@ -168,3 +168,13 @@ def test_a_message_of_many_fields_is_made_in_steps_that_are_bounded() -> None:
     assert max(counts) < 40 * FIELDS_A_STEP
     assert message == build(pb.TxnRequest, value)
     assert len(message.failure[0].request_txn.success) == 4000
+
+
+def test_fields_that_nobody_knows_are_passed_in_steps_that_are_bounded() -> None:
+    """Those of one object, up to 80,000, were passed in one step."""
+    value: dict[str, object] = {f"a{it}": it for it in range(2000)}
+    message = pb.TxnRequest()
+    counts, _ = slices_of(fill(message, value))
+    assert len(counts) > 2000 // FIELDS_A_STEP
+    assert max(counts) < 10 * FIELDS_A_STEP
+    assert message == pb.TxnRequest()

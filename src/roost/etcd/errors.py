@@ -86,9 +86,9 @@ def too_many_operations() -> ModelRefused:
     return refused(Code.INVALID_ARGUMENT, "etcdserver: too many operations in txn request")
 
 
-def too_much_in_a_role(what: str, most: int) -> ModelRefused:
-    """What every request of a user is held against has a bound; etcd has none."""
-    return refused(Code.FAILED_PRECONDITION, f"etcdserver: {what}: there may be {most}")
+def too_many(what: str, most: int) -> ModelRefused:
+    """What every request, or every one of a user, is held against has a bound; etcd has none."""
+    return refused(Code.FAILED_PRECONDITION, f"etcdserver: too many {what}: there may be {most}")
 
 
 def is_bound_of_ours(refusal: ModelRefused) -> bool:

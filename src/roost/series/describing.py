@@ -67,13 +67,17 @@ def describe(txn: Transaction, given: dict[bytes, Described]) -> None:
     """
     if len(given) > DESCRIBED_MAX or not all(0 < len(it) <= NAME_BYTES_MAX for it in given):
         raise Refused(f"{DESCRIBED_MAX} metrics with names are described at once", code=BAD_RECORD)
-    tree = txn.tree(METRICS_TREE)
-    room = METRICS_MAX - tree.count()
+    tree, room = txn.tree(METRICS_TREE), -1
     for name, it in sorted(given.items()):
         row, held = _encode(it), tree.get(name)
-        if row == held or (held is None and room <= 0):
+        if row == held:
             continue
-        room -= held is None
+        if held is None:
+            # They are counted, which takes as long as to read them, when one is new.
+            room = max(0, METRICS_MAX - tree.count()) if room < 0 else room
+            if room == 0:
+                continue
+            room -= 1
         tree[name] = row
 
 

@@ -33,6 +33,8 @@ from roost.tasks import Tasks
 # When nothing comes for so long it is said that somebody is there.
 ALIVE_S = 10.0
 SERIES_MAX = 1000
+# A series of a record takes as long to tell as so many points; a turn tells STEP_ROWS.
+SERIES_POINTS = 30
 T = TypeVar("T")
 
 
@@ -84,8 +86,13 @@ async def tail(
                     elif it.value is not None:
                         record = decode(it.value)
                         if isinstance(record, Batch):
-                            for row in _rows(record, titles, wanted, tz, unit):
+                            spent = 0
+                            for count, row in _rows(record, titles, wanted, tz, unit):
                                 yield row
+                                spent += SERIES_POINTS + count
+                                if spent >= STEP_ROWS:
+                                    spent = 0
+                                    await asyncio.sleep(0)
                         await asyncio.sleep(0)
         finally:
             await waiting.close()
@@ -101,8 +108,8 @@ async def _next(pages: AsyncIterator[list[T]]) -> list[T] | None:
 
 def _rows(
     record: Batch, titles: Mapping[int, str], wanted: Ints, tz: tzinfo, unit: Precision | None
-) -> Iterator[dict[str, object]]:
-    """Points of a record that somebody wants, STEP_ROWS at a time."""
+) -> Iterator[tuple[int, dict[str, object]]]:
+    """Points of a record that somebody wants, STEP_ROWS at a time; how many, and the row."""
     for sid in np.intersect1d(record.sids, wanted).tolist():
         table = record.of(sid)
         assert table is not None, "it is one of them"
@@ -110,7 +117,7 @@ def _rows(
             part = table.at(slice(begin, begin + STEP_ROWS))
             times = time_texts(part.times, tz, unit)
             points = list(zip(times, numbers("value", part.values), strict=True))
-            yield {"name": titles[sid], "points": points}
+            yield len(points), {"name": titles[sid], "points": points}
 
 
 async def as_events(rows: AsyncIterator[dict[str, object]]) -> AsyncIterator[bytes]:

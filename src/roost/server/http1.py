@@ -7,8 +7,9 @@ it still comes is left alone.  HEADERS_S are for its headers, which are HEADERS_
 (431).  A connection on which nothing is asked ends after IDLE_S.
 
 Requests may follow each other before they are answered.  What has come is parsed in pieces, and no
-further than to a request that waits for another's answer; so a read costs one step no more than a
-few dozen requests, whatever its size.
+further than to a request that waits for another's answer.  Those that are answered at once, fields
+of heads and chunks of bodies are counted, and what is left when a step has had its share waits for
+the next turn (D14); so a read costs one step no more than a few dozen requests, whatever its size.
 
 A connection has one timer, which is set anew only when it has run: what is due is a number, so a
 request costs no timer.
@@ -39,6 +40,8 @@ HEADERS_BYTES_MAX = 64 << 10
 STALL_S = 60.0
 # Of what has come, so much is parsed at a time: where requests begin, and within a body.
 PIECE_BYTES, BODY_PIECE_BYTES = 1 << 10, 8 << 10
+# Of a read, in one step: fields and chunks, of about two microseconds, and requests that begin.
+UNITS_A_STEP, UNITS_A_REQUEST = 512, 16
 _BAD = b"400 Bad Request"
 _TIMED_OUT = b"408 Request Timeout"
 _TOO_LARGE = b"431 Request Header Fields Too Large"
@@ -101,6 +104,9 @@ class Http1Protocol:
         self._is_advancing = self._is_parsing = self._is_stopping = self._is_broken = False
         # Whether its client is to send nothing more for now: we have enough of a body.
         self._is_held = self._is_paused = False
+        # What this step has parsed, in units, and whether another one is due.
+        self._units = 0
+        self._is_parse_due = False
         self._due_s = _NEVER_S
         self._timer: asyncio.TimerHandle | None = None
         self._writable: asyncio.Future[None] | None = None
@@ -144,8 +150,9 @@ class Http1Protocol:
         """Parse what has come, as far as somebody can answer it."""
         data, offset = self._rest, 0
         self._is_parsing = True
+        self._units = 0
         try:
-            while offset < len(data) and self._may_parse():
+            while offset < len(data) and self._units < UNITS_A_STEP and self._may_parse():
                 if self._coming in _BETWEEN and (plain := plain_request(data, offset)) is not None:
                     offset = plain.stop
                     self._take(plain)
@@ -162,9 +169,12 @@ class Http1Protocol:
             self._is_parsing = False
         self._rest = data[offset:]
         self._set_reading()
+        if self._rest and self._may_parse():
+            self._parse_soon()
 
     def _take(self, plain: Plain) -> None:
         """A request has come whole."""
+        self._units += UNITS_A_REQUEST
         turn = Turn(
             self,
             method=plain.method,
@@ -217,9 +227,15 @@ class Http1Protocol:
             if is_held or not self._rest:
                 self._set_reading()
             else:
-                self._loop.call_soon(self._parse_on)
+                self._parse_soon()
+
+    def _parse_soon(self) -> None:
+        if not self._is_parse_due:
+            self._is_parse_due = True
+            self._loop.call_soon(self._parse_on)
 
     def _parse_on(self) -> None:
+        self._is_parse_due = False
         if not self.transport.is_closing() and not self._is_parsing:
             self._parse()
 
@@ -235,11 +251,13 @@ class Http1Protocol:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A field of the head; those behind a body say nothing (httptools)."""
+        self._units += 1
         if self._coming is _Coming.HEAD:
             self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """The head is whole, what follows is the body (httptools)."""
+        self._units += UNITS_A_REQUEST
         parser, url = self._parser, self._url
         assert parser is not None, "we are connected"
         if url.startswith(b"/") and b"#" not in url and url.isascii():
@@ -271,6 +289,7 @@ class Http1Protocol:
 
     def on_body(self, body: bytes) -> None:
         """Some of the body (httptools)."""
+        self._units += 1
         turn = self._reading
         assert turn is not None, "a body has a head"
         if turn.is_over:
@@ -329,7 +348,7 @@ class Http1Protocol:
         if self._answering is None:
             self._on_idle()
         if self._is_paused and not self._is_parsing and self._may_parse():
-            self._loop.call_soon(self._parse_on)
+            self._parse_soon()
 
     def _on_idle(self) -> None:
         if self._coming is _Coming.NOTHING:

@@ -79,10 +79,14 @@ def _fill(message: Message, value: object, where: str, depth: int) -> Iterator[i
         raise BadJson(f"{where or 'a request'} is a JSON object")
     if depth >= DEPTH_MAX:
         raise BadJson(f"a request has at most {DEPTH_MAX} messages within each other")
-    kind = message.DESCRIPTOR
+    kind, passed = message.DESCRIPTOR, 0
     for name, inner in value.items():
         field = kind.fields_by_name.get(name) or kind.fields_by_camelcase_name.get(name)
         if field is None or inner is None:
+            passed += 1
+            if passed == FIELDS_A_STEP:
+                passed = 0
+                yield FIELDS_A_STEP
             continue
         place = f"{where}.{name}" if where else name
         if field.is_repeated:

@@ -316,3 +316,23 @@ def test_a_role_permits_so_many_ranges_and_a_user_has_so_many_roles(
     assert granted == ["", "", "etcdserver: too many roles of a user: there may be 2"]
     full = "etcdserver: too many permissions of a role: there may be 2"
     assert [grant(it) for it in (b"a", b"b", b"c", b"b")] == ["", "", full, ""]
+
+
+def test_a_change_of_a_role_or_a_users_roles_costs_what_is_written_anew(state: State) -> None:
+    """They cost nothing, so one batch had as many as came: 18 of a role of 4,000 ranges."""
+    keys = [P(key=b"%04d" % it) for it in range(300)]
+    role = auth_pb2.Role(name=b"r", keyPermission=keys)
+    user = auth_pb2.User(name=b"zoe", roles=[f"r{it:04}" for it in range(300)])
+    txn = state.replica.store.begin()
+    txn.put(state.auth.roles, b"r", role.SerializeToString())
+    txn.put(state.auth.users, b"zoe", user.SerializeToString())
+    changes: dict[str, Message] = {
+        "role_grant": pb.AuthRoleGrantPermissionRequest(name="r", perm=P(key=b"z")),
+        "role_revoke": pb.AuthRoleRevokePermissionRequest(role="r", key=b"0007"),
+        "user_grant": pb.AuthUserGrantRoleRequest(user="zoe", role="r"),
+        "user_revoke": pb.AuthUserRevokeRoleRequest(name="zoe", role="r0007"),
+    }
+    for name, request in changes.items():
+        before = txn.cost
+        state.operations[f"etcd.{name}"](txn, request.SerializeToString())
+        assert txn.cost - before >= 300, name

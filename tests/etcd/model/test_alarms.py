@@ -7,7 +7,8 @@ import pytest
 
 from roost.call import Gathered, Sending, Unary
 from roost.etcd import Services
-from roost.etcd.model.alarms import CORRUPT, NOSPACE
+from roost.etcd.model import alarms
+from roost.etcd.model.alarms import CORRUPT, LOST_ENTRIES, NOSPACE
 from roost.flow import OWN, Flow
 from roost.proto import rpc_pb2 as pb
 from tests.etcd.replica import LocalReplica
@@ -127,3 +128,23 @@ def test_alarms_are_listed_by_type_and_disarmed_one_by_one(server: Server) -> No
     assert server.change(pb.AlarmRequest.ACTIVATE, pb.NONE).code == 0
     assert server.listed() == [(2, NOSPACE), (2, CORRUPT)]
     assert server.listed(9) == []
+
+
+def test_a_client_raises_so_many_and_a_member_whatever_it_sees(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each change reads all again: of a hundred thousand, each held every member for long."""
+    monkeypatch.setattr(alarms, "ALARMS_MAX", 3)
+    for member_id in range(1, 4):
+        assert server.change(pb.AlarmRequest.ACTIVATE, LOST_ENTRIES, member_id).code == 0
+    refused = server.change(pb.AlarmRequest.ACTIVATE, LOST_ENTRIES, 4)
+    assert (refused.code, refused.text) == (9, "etcdserver: too many alarms: there may be 3")
+    assert server.change(pb.AlarmRequest.ACTIVATE, LOST_ENTRIES, 3).code == 0
+    seen = pb.AlarmRequest(action=pb.AlarmRequest.ACTIVATE, memberID=9, alarm=NOSPACE)
+    server.replica.transact_nowait(
+        alarms.ALARM_OPERATION, seen.SerializeToString(), lambda _outcome: None
+    )
+    assert (9, NOSPACE) in server.listed()
+    server.change(pb.AlarmRequest.DEACTIVATE, NOSPACE, 9)
+    server.change(pb.AlarmRequest.DEACTIVATE, LOST_ENTRIES, 1)
+    assert server.change(pb.AlarmRequest.ACTIVATE, LOST_ENTRIES, 4).code == 0

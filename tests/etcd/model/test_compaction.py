@@ -9,7 +9,17 @@ from hypothesis import strategies as st
 from roost.errors import Refused
 from roost.etcd import errors
 from roost.etcd.model.compaction import compact, compact_slice
-from roost.etcd.model.mvcc import REVISION_BYTES, TOMBSTONE, Mvcc, main_of
+from roost.etcd.model.costs import at_once
+from roost.etcd.model.mvcc import (
+    REVISION_BYTES,
+    REVISION_KEY,
+    TOMBSTONE,
+    Mvcc,
+    encode_now,
+    main_of,
+    revision_bytes,
+)
+from roost.store.walk import PASSED_MAX
 from tests.etcd.model.histories import PLAIN_TRANSACTIONS, TRANSACTIONS, History, Write
 from tests.etcd.replica import LocalReplica
 
@@ -22,7 +32,7 @@ def compacted(
     history.write(transactions)
     at = 1 + revision % history.revision
     compact(history.mvcc, history.txn, at)
-    while compact_slice(history.mvcc, history.txn, slice_max):
+    while at_once(compact_slice(history.mvcc, history.txn, slice_max)):
         pass
     return history, at
 
@@ -101,9 +111,25 @@ def test_a_removal_on_its_way_starts_over_with_the_newer_revision(shared: LocalR
     history = History(Mvcc(shared.store), shared.store.begin())
     history.write([[(b"a", True)], [(b"b", True)]] * 4)
     compact(history.mvcc, history.txn, 5)
-    assert compact_slice(history.mvcc, history.txn, 2)
+    assert at_once(compact_slice(history.mvcc, history.txn, 2))
     compact(history.mvcc, history.txn, 9)
-    while compact_slice(history.mvcc, history.txn, 2):
+    while at_once(compact_slice(history.mvcc, history.txn, 2)):
         pass
     assert [main for _, main, _ in entries(history)] == [8, 9]
-    assert not compact_slice(history.mvcc, history.txn, 2), "there is nothing more to do"
+    assert not at_once(compact_slice(history.mvcc, history.txn, 2)), "there is nothing more to do"
+
+
+def test_what_the_last_compaction_has_removed_is_passed_in_parts(shared: LocalReplica) -> None:
+    """A compaction that followed at once passed all of it in one step."""
+    history = History(Mvcc(shared.store), shared.store.begin())
+    count = 4 * PASSED_MAX
+    for revision in range(2, count + 2):
+        history.txn.put(history.mvcc.history, b"a\0\1" + revision_bytes(revision, 0), b"")
+    history.txn.put(history.mvcc.meta, REVISION_KEY, encode_now(count + 1, 1))
+    compact(history.mvcc, history.txn, count)
+    assert not at_once(compact_slice(history.mvcc, history.txn, 2 * count))
+    compact(history.mvcc, history.txn, count + 1)
+    parts = list(compact_slice(history.mvcc, history.txn, 10))
+    assert len(parts) >= 4
+    assert max(parts) <= PASSED_MAX
+    assert [main for _, main, _ in entries(history)] == [count + 1]

@@ -302,3 +302,18 @@ def test_a_put_over_a_large_value_counts_as_what_it_reads() -> None:
         assert isinstance(replica._operations["etcd.put"](txn, put), bytes)
         assert txn.cost - before == (128 if asked else 0)
     replica.close()
+
+
+def test_a_put_with_a_lease_in_a_transaction_counts_as_what_it_takes() -> None:
+    """Issue 14: it takes twice as long as one without, and as many were one batch."""
+    replica = LocalReplica()
+    many(replica, 0, 7)
+    txn, costs = replica.store.begin(), list[int]()
+    for lease in (0, 7):
+        puts = [one(it, pb.PutRequest(value=b"v", lease=lease)) for it in range(FEW)]
+        before = txn.cost
+        body = pb.TxnRequest(success=puts).SerializeToString()
+        assert isinstance(replica._operations["etcd.txn"](txn, body), bytes)
+        costs.append(txn.cost - before)
+    assert costs[1] >= 1.5 * costs[0]
+    replica.close()

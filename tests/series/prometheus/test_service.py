@@ -18,7 +18,7 @@ from roost.call import Code
 from roost.errors import ModelRefused, NoLeader, OutcomeUnknown, Overloaded
 from roost.exchange import Answer
 from roost.proto import prometheus_pb2 as pb
-from roost.series import interface
+from roost.series import describing, interface
 from roost.series.errors import SeriesUnavailable
 from roost.series.prometheus import api, loading, matching, remote_read, remote_write
 from roost.series.prometheus.remote_write import RemoteWrite, Written
@@ -279,6 +279,34 @@ def test_what_is_written_is_read_over_turns_however_few_series_it_is_of() -> Non
     assert len(found.places) == 30_000
     assert len(found.described) == 3000
     assert max(counts) < 13 * remote_write.STEP_SAMPLES
+
+
+class Metrics(dict[bytes, bytes]):
+    """A tree of metrics, and an operation's transaction, which says how often it is counted."""
+
+    counted = 0
+
+    def tree(self, _tree: object) -> "Metrics":
+        return self
+
+    def count(self) -> int:
+        self.counted += 1
+        return len(self)
+
+
+def test_metrics_are_counted_only_when_one_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prometheus says all of them each minute: ten thousand rows were read for each lot."""
+    monkeypatch.setattr(describing, "METRICS_MAX", 3)
+    tree: Any = Metrics()
+    said = {b"%d" % it: describing.described(1, "help", "s") for it in range(5)}
+    describing.describe(tree, said)
+    assert list(tree) == [b"0", b"1", b"2"]
+    assert tree.counted == 1
+    describing.describe(tree, {it: said[it] for it in tree})
+    describing.describe(tree, {b"1": describing.described(2, "another", "s")})
+    assert tree.counted == 1
+    describing.describe(tree, said)
+    assert (len(tree), tree.counted) == (3, 2)
 
 
 def test_faults_of_queries_have_prometheus_names(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ Whoever may run them is decided by whoever registers them (`v3/auth.py`).  A cha
 revision of users and roles, by which a JWT grows old.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -150,10 +151,11 @@ class AuthOperations:
         user = self._auth.known_user(txn, request.user)
         if request.role != ROOT:
             self._auth.known_role(txn, request.role)
+        txn.cost += len(user.roles)
         if request.role in user.roles:
             return False
         if len(user.roles) >= ROLES_OF_USER_MAX:
-            raise errors.too_much_in_a_role("too many roles of a user", ROLES_OF_USER_MAX)
+            raise errors.too_many("roles of a user", ROLES_OF_USER_MAX)
         user.roles[:] = sorted([*user.roles, request.role])
         self._put_user(txn, user)
         return True
@@ -162,6 +164,7 @@ class AuthOperations:
         if request.name == ROOT and request.role == ROOT and self._auth.is_enabled(txn):
             raise errors.invalid_auth_management()
         user = self._auth.known_user(txn, request.name)
+        txn.cost += len(user.roles)
         if request.role not in user.roles:
             raise errors.role_not_granted()
         user.roles.remove(request.role)
@@ -199,17 +202,14 @@ class AuthOperations:
         if not request.HasField("perm"):
             raise errors.permission_not_given()
         role, asked = self._auth.known_role(txn, request.name), request.perm
-        for held in role.keyPermission:
-            if (held.key, held.range_end) == (asked.key, asked.range_end):
-                held.permType = asked.permType
-                break
+        txn.cost += len(role.keyPermission)
+        place, is_held = _place_of(role, asked.key, asked.range_end)
+        if is_held:
+            role.keyPermission[place].permType = asked.permType
         else:
             if len(role.keyPermission) >= PERMISSIONS_OF_ROLE_MAX:
-                most = PERMISSIONS_OF_ROLE_MAX
-                raise errors.too_much_in_a_role("too many permissions of a role", most)
-            held_all = [*role.keyPermission, asked]
-            del role.keyPermission[:]
-            role.keyPermission.extend(sorted(held_all, key=lambda it: it.key))
+                raise errors.too_many("permissions of a role", PERMISSIONS_OF_ROLE_MAX)
+            role.keyPermission.insert(place, asked)
         self._put_role(txn, role)
         return True
 
@@ -217,14 +217,24 @@ class AuthOperations:
         self, txn: Txn, request: rpc_pb2.AuthRoleRevokePermissionRequest
     ) -> bool:
         role = self._auth.known_role(txn, request.role)
-        kept = [
-            it
-            for it in role.keyPermission
-            if (it.key, it.range_end) != (request.key, request.range_end)
-        ]
-        if len(kept) == len(role.keyPermission):
+        txn.cost += len(role.keyPermission)
+        place, is_held = _place_of(role, request.key, request.range_end)
+        if not is_held:
             raise errors.permission_not_granted()
-        del role.keyPermission[:]
-        role.keyPermission.extend(kept)
+        del role.keyPermission[place]
         self._put_role(txn, role)
         return True
+
+
+def _place_of(role: auth_pb2.Role, key: bytes, range_end: bytes) -> tuple[int, bool]:
+    """Where a role has a permission, or would have it, and whether it has.
+
+    They are in the order of their keys, as we and etcd write them: of thousands few are looked at.
+    """
+    held = role.keyPermission
+    place = bisect_left(held, key, key=lambda it: it.key)
+    while place < len(held) and held[place].key == key:
+        if held[place].range_end == range_end:
+            return place, True
+        place += 1
+    return place, False

@@ -7,12 +7,15 @@ compaction go on.  While CORRUPT is raised nothing of the key space is read or w
 lease comes or goes.
 LOST_ENTRIES stops nothing: its member is filled again by then, but its disk wants looking at.
 Every member looks at what is applied, so an alarm counts wherever it was raised.
+
+Full?  A client may raise ALARMS_MAX, whatever members it names; what members see themselves is
+always raised.
 """
 
 import struct
 from collections.abc import Callable
 
-from roost.database.model import Store, Txn
+from roost.database.model import Store, Txn, View
 from roost.etcd import errors
 from roost.etcd.model.mvcc import ALARMS_TREE
 from roost.proto import rpc_pb2 as pb
@@ -20,6 +23,8 @@ from roost.proto import rpc_pb2 as pb
 ALARM_OPERATION = "etcd.alarm"
 NOSPACE, CORRUPT, LOST_ENTRIES = pb.NOSPACE, pb.CORRUPT, pb.LOST_ENTRIES
 KINDS = (NOSPACE, CORRUPT, LOST_ENTRIES)
+# All of them are read again with each change of one, and listed with each status.
+ALARMS_MAX = 128
 _BY_CLIENT, _BY_MEMBER = b"", b"m"
 _KEY = struct.Struct(">QB")
 Alarm = tuple[int, pb.AlarmType]
@@ -57,7 +62,12 @@ class Alarms:
         self.is_corrupt = any(kind == CORRUPT for _, kind in self.raised)
 
     def change_by_hand(self, txn: Txn, body: bytes) -> bytes:
-        """Operation: a client raises or disarms; the answer is what was raised or disarmed."""
+        """Operation: a client raises or disarms; the answer is what was raised or disarmed.
+
+        Raises:
+            Refused: as many are raised as may be.
+
+        """
         return self._change(txn, body, _BY_CLIENT)
 
     def change_by_member(self, txn: Txn, body: bytes) -> bytes:
@@ -73,6 +83,8 @@ class Alarms:
         if request.action == pb.AlarmRequest.ACTIVATE:
             # What a client has raised stays the client's.
             if held is None or by == _BY_CLIENT != held:
+                if held is None and by == _BY_CLIENT:
+                    self._check_room(txn)
                 txn.put(self.tree, key, by)
         elif held is None or by == _BY_MEMBER != held:
             return b""
@@ -80,6 +92,10 @@ class Alarms:
             txn.delete(self.tree, key)
         said = pb.AlarmMember(memberID=request.memberID, alarm=request.alarm)
         return pb.AlarmResponse(alarms=[said]).SerializeToString()
+
+    def _check_room(self, view: View) -> None:
+        if len(view.scan(self.tree, limit=ALARMS_MAX)) == ALARMS_MAX:
+            raise errors.too_many("alarms", ALARMS_MAX)
 
     def take_space(self, cost_bytes: int) -> None:
         """Take room for a write of so many bytes in the store, before it is proposed.

@@ -6,8 +6,9 @@ watch from there).  Where the removal has come stands in the tree itself (`mvcc.
 leads next goes on there.
 """
 
-from roost.database.model import Txn
+from roost.database.model import Txn, Walk
 from roost.etcd import errors
+from roost.etcd.model.costs import Costs
 from roost.etcd.model.mvcc import (
     COMPACTED_KEY,
     COMPACTING_KEY,
@@ -34,13 +35,19 @@ def compact(mvcc: Mvcc, txn: Txn, revision: int) -> None:
     txn.put(mvcc.meta, COMPACTING_KEY, b"")
 
 
-def compact_slice(mvcc: Mvcc, txn: Txn, count_max: int) -> bool:
-    """Remove what nobody can see from a part of the history; say whether more is left."""
+def compact_slice(mvcc: Mvcc, txn: Txn, count_max: int) -> Costs[bool]:
+    """Remove what nobody can see from a part of the history; say whether more is left.
+
+    Before there is something, all that the last compaction has removed may have to be passed.
+    """
     assert count_max > 1, "a slice begins with the entry that the last one ended with"
     cursor = txn.get(mvcc.meta, COMPACTING_KEY)
     if cursor is None:
         return False
-    rows = txn.scan(mvcc.history, cursor, None, limit=count_max)
+    walk, rows = Walk(txn, mvcc.history, cursor, None), list[tuple[bytes, bytes]]()
+    while not walk.is_done and len(rows) < count_max:
+        rows += walk.take(count_max - len(rows))
+        yield walk.cost
     has_more = len(rows) == count_max
     doomed = _invisible(rows, mvcc.compacted(txn), has_more=has_more)
     mvcc.counts.compacted += len(doomed)

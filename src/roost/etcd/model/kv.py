@@ -41,8 +41,10 @@ from roost.etcd.model.wire import (
 )
 from roost.proto import rpc_pb2 as pb
 
-COMPACT_SLICE_COUNT = 1000
-ROWS_AN_OPERATION = 5
+# Of the history in one operation; where it costs more than twice that, it takes many turns.
+COMPACT_SLICE_COUNT, COMPACT_COST_MAX = 1000, 2000
+# One of a transaction; of one that gives a key a lease, which is looked up and named, more.
+ROWS_AN_OPERATION, ROWS_A_LEASE = 5, 4
 # What a transaction of as many operations as a turn has time for may cost in it.
 TXN_INLINE_COST_MAX = (ROWS_AN_OPERATION + 1) * INLINE_ROWS_MAX
 # What is read for the answer to a request that writes, which has to be whole: with the heads of
@@ -294,7 +296,7 @@ class KvOperations:
                 before, cost_before = room.bytes, txn.cost
                 response = yield from self._step(txn, writer, step, room)
                 read = (room.bytes - before >> _BYTES_PER_ROW_LOG2) + txn.cost - cost_before
-                yield ROWS_AN_OPERATION + read
+                yield ROWS_AN_OPERATION + _rows_for_lease(step) + read
             parts += _field(b"\x1a", response)
         return parts
 
@@ -320,9 +322,14 @@ class KvOperations:
         compaction.compact(self.mvcc, txn, request.revision)
         return self.mvcc.revision(txn).to_bytes(8, "big")
 
-    def compact_slice(self, txn: Txn, _body: bytes) -> bytes:
+    def compact_slice(self, txn: Txn, _body: bytes) -> bytes | Long:
         """Operation `etcd.compact_slice`: remove a part of what was compacted; b"1" = go on."""
-        return b"1" if compaction.compact_slice(self.mvcc, txn, COMPACT_SLICE_COUNT) else b""
+        answer = within_a_turn(self._compacted(txn), txn, COMPACT_COST_MAX)
+        return Long(lambda its: in_slices(self._compacted(its))) if answer is None else answer
+
+    def _compacted(self, txn: Txn) -> Costs[bytes]:
+        has_more = yield from compaction.compact_slice(self.mvcc, txn, COMPACT_SLICE_COUNT)
+        return b"1" if has_more else b""
 
 
 def _add_previous(previous: list[bytes], found: list[tuple[bytes, bytes]], room: Room) -> None:
@@ -335,6 +342,10 @@ def _add_previous(previous: list[bytes], found: list[tuple[bytes, bytes]], room:
 def _field(tag: bytes, pieces: list[bytes]) -> list[bytes]:
     """A length-delimited field."""
     return [tag + varint(sum(map(len, pieces))), *pieces]
+
+
+def _rows_for_lease(operation: pb.RequestOp) -> int:
+    return ROWS_A_LEASE if _puts(operation) and operation.request_put.lease else 0
 
 
 def _puts(operation: pb.RequestOp) -> bool:
