@@ -27,13 +27,14 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from bench.calls import PUT, VALUE, Load, find_leader, frame, h2load
+from bench.found import Found, print_found, say
 from bench.servers import END_TIMEOUT_S, START_TIMEOUT_S, Cluster, wait
 from roost.proto import counters_pb2, rpc_pb2
 from roost.testing.ports import free_ports
@@ -48,16 +49,6 @@ BACKLOG_COUNTERS, BACKLOG_STEPS = 1000, 300
 _LOOK_S = 0.005
 _BENCHMARK_TIMEOUT_S = 300.0
 _MI = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """One line: what was measured, by rounds, and what of it counts."""
-
-    row: str
-    load: str
-    figures: dict[str, list[float]]
-    says: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -324,25 +315,18 @@ def main() -> None:
     if not has_redis():
         print("no redis-server here: measured beside etcd only", file=sys.stderr)
 
-    def say(text: str) -> None:
-        print(f"\r{text:<79}", end="", file=sys.stderr, flush=True)
-
     with tempfile.TemporaryDirectory() as scratch:
         bench = Bench(options.rounds, options.scale, say, Path(scratch))
         for row in options.rows:
             for found in getattr(bench, row)():
                 say("")
-                print_found(found, as_json=options.json)
+                print_found(found, as_json=options.json, words=_in_words)
 
 
-def print_found(found: Found, *, as_json: bool) -> None:
-    """One line."""
-    if as_json:
-        print(json.dumps(asdict(found)), flush=True)
-        return
+def _in_words(found: Found) -> str:
     rates = [f"{name} {median(it):,.1f}" for name, it in found.figures.items() if it]
     says = [f"{name} {it:,.2f}" for name, it in found.says.items()]
-    print(f"\r{found.row:<8} {found.load:<16} {'  '.join(rates)}  |  {'  '.join(says)}", flush=True)
+    return f"{found.row:<8} {found.load:<16} {'  '.join(rates)}  |  {'  '.join(says)}"
 
 
 if __name__ == "__main__":

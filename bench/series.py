@@ -24,12 +24,10 @@ package duckdb, in this process.  Values have two decimals, as those of sensors.
 import argparse
 import asyncio
 import importlib.util
-import json
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -38,11 +36,11 @@ from typing import Any
 import numpy as np
 
 import roost.aio
+from bench.found import Found, print_found, say, timed
 from bench.series_load import (
     BEGIN_S,
     MI,
     Drive,
-    Found,
     drive,
     driven,
     lines_of,
@@ -64,7 +62,7 @@ SECOND_NS = 10**9
 NATIVE_BATCH, NATIVE_BATCHES = 10_000, 60
 LINES, LINE_BATCHES = 5_000, 80
 LATE_SERIES, LATE_S = 1_000, 3_600
-QUERY_POINTS, TRIES = 1_000_000, 7
+QUERY_POINTS = 1_000_000
 # Series, seconds between their points, points of a record.
 LOGS = ((1, 1, 10_000), (10, 1, 5_000), (1_000, 60, 10_000))
 LOG_POINTS = 4_000_000
@@ -210,7 +208,7 @@ class Bench(Shapes):
                 for what, span in asked.items():
                     self.say(f"query, {server.name}, {what}")
                     look = partial(server.rows, 0, *span)
-                    yield _asked(what, server.name, _wanted(span), look)
+                    yield timed("query", f"{what}, {server.name}", look, _wanted(span))
             finally:
                 server.stop()
         if importlib.util.find_spec("duckdb") is not None:
@@ -221,18 +219,6 @@ def _wanted(span: tuple[int, int, int]) -> int:
     """How many rows such a question has."""
     begin, end, step = span
     return -(-(end - begin) // (step or 1))
-
-
-def _asked(what: str, name: str, wanted: int, look: Callable[[], int]) -> Found:
-    """One question, some times over; as many rows as there must be, or one less or more."""
-    took = []
-    for _ in range(TRIES):
-        begun_s = time.perf_counter()
-        found = look()
-        took.append(1000 * (time.perf_counter() - begun_s))
-        if abs(found - wanted) > 1:
-            raise RuntimeError(f"{name} answers {found} rows for {what}, and not {wanted}")
-    return Found("query", f"{what}, {name}", {"ms": took}, {"ms": median(took), "rows": wanted})
 
 
 def _in_duckdb(total: int, asked: dict[str, tuple[int, int, int]]) -> Iterator[Found]:
@@ -249,7 +235,7 @@ def _in_duckdb(total: int, asked: dict[str, tuple[int, int, int]]) -> Iterator[F
             if step:
                 text = f"select t // {step}, avg(v) from m where t >= {begin} group by 1 order by 1"
             look = partial(_fetched, held, text)
-            yield _asked(what, "duckdb", _wanted((begin, end, step)), look)
+            yield timed("query", f"{what}, duckdb", look, _wanted((begin, end, step)))
 
 
 def _fetched(held: Any, text: str) -> int:
@@ -324,18 +310,11 @@ def main() -> None:
     if missing:
         print(f"not here, and left out: {', '.join(sorted(missing))}", file=sys.stderr)
 
-    def say(text: str) -> None:
-        print(f"\r{text:<79}", end="", file=sys.stderr, flush=True)
-
     bench = Bench(options.rounds, options.scale, say)
     for row in options.rows:
         for found in getattr(bench, row)():
             say("")
-            if options.json:
-                print(json.dumps(asdict(found)), flush=True)
-            else:
-                says = "  ".join(f"{name} {it:,.2f}" for name, it in found.says.items())
-                print(f"\r{found.row:<7} {found.load:<26} {says}", flush=True)
+            print_found(found, as_json=options.json)
 
 
 if __name__ == "__main__":

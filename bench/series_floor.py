@@ -9,17 +9,16 @@ says why, when fewer points were taken, or when puts took longer than PUT_P99_MS
 """
 
 import argparse
-import json
 import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from statistics import quantiles
 
 import numpy as np
 
-from bench.series_load import BEGIN_S, MI, Drive, Found, driven, of_drives, values_of
+from bench.found import Found, print_found, say
+from bench.series_load import BEGIN_S, MI, Drive, driven, of_drives, values_of
 from bench.series_servers import Roost
 from roost.client import Client, series
 
@@ -106,9 +105,6 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
 
-    def say(text: str) -> None:
-        print(f"\r{text:<79}", end="", file=sys.stderr, flush=True)
-
     server = Roost(3)
     server.start()
     try:
@@ -116,11 +112,7 @@ def main() -> None:
     finally:
         server.stop()
     say("")
-    if options.json:
-        print(json.dumps(asdict(found)), flush=True)
-    else:
-        says = "  ".join(f"{name} {it:,.2f}" for name, it in found.says.items())
-        print(f"\r{found.row:<7} {found.load:<26} {says}", flush=True)
+    print_found(found, as_json=options.json)
     if text := shortfall(found):
         sys.exit(text)
 

@@ -4,7 +4,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http.client import HTTPConnection
 from itertools import count
 from statistics import median, quantiles
@@ -12,20 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from bench.found import Found
 from bench.series_servers import Server
 
 BEGIN_S = 1_700_000_000
 MI = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """One line: what was measured, by rounds, and what of it counts."""
-
-    row: str
-    load: str
-    figures: dict[str, list[float]]
-    says: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

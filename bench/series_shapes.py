@@ -8,11 +8,11 @@ from urllib.parse import urlencode
 
 import numpy as np
 
+from bench.found import TRIES, Found, timed
 from bench.series_load import (
     BEGIN_S,
     MI,
     Drive,
-    Found,
     drive,
     drive_many,
     lines_of,
@@ -33,7 +33,6 @@ YEAR_MINUTES = 365 * 1440
 DELETED = 1_000_000
 HOUR_S, DAY_S, MINUTE_S = 3_600, 86_400, 60
 BLOCK_POINTS = 2_000_000
-TRIES = 7
 ZONE = "Europe/Prague"
 # Which series of `m` is which.
 LONG, SHORT, SLOW = 0, 1, 2
@@ -158,29 +157,13 @@ class Shapes:
             begin_s = BEGIN_S // step_s * step_s
             wanted = -(-(end_s - begin_s) // step_s)
             look = partial(server.rows, host, begin_s, end_s, step_s)
-            yield self._timed(f"{what}, {server.name}", look, wanted)
+            yield timed("long", f"{what}, {server.name}", look, wanted)
         hosts = [*range(WIDE)]
         for it in (0, LINES):
             drive(server, [lines_of(hosts[it : it + LINES], [BEGIN_S - 1] * LINES)], LINES)
         server.come_to_rest()
         memory = {"MiB": server.rss_bytes() / MI}
         yield Found("long", f"memory, 10,000 series, {server.name}", {}, memory)
-
-    def _timed(self, load: str, look: Callable[[], int], wanted: int) -> Found:
-        """One question, some times over.
-
-        Raises:
-            RuntimeError: it is not answered with so many rows, one more or less.
-
-        """
-        took = []
-        for _ in range(TRIES):
-            begun_s = time.perf_counter()
-            found = look()
-            took.append(1000 * (time.perf_counter() - begun_s))
-            if abs(found - wanted) > 1:
-                raise RuntimeError(f"{load}: {found} rows, and not {wanted}")
-        return Found("long", load, {"ms": took}, {"ms": median(took), "rows": wanted})
 
     def _only_ours(self, server: Roost) -> Iterator[Found]:
         """Days of a zone, and a range that is deleted."""
@@ -191,7 +174,7 @@ class Shapes:
             "window": "1d", "tz": ZONE, "agg": "mean",
         }  # fmt: skip
         days = partial(server.answered, zoned)
-        yield self._timed(f"days of {ZONE}, three years of minutes", days, minutes // 1440 + 1)
+        yield timed("long", f"days of {ZONE}, three years of minutes", days, minutes // 1440 + 1)
         total = max(1, self.scaled(LONG_POINTS) // LINES) * LINES
         deleted = min(DELETED, total // (TRIES + 1))
         took = []

@@ -4,9 +4,10 @@ import asyncio
 
 import numpy as np
 import pytest
+from bench.found import Found
 from bench.series import Bench, logged
 from bench.series_floor import FLOOR, PUT_P99_MS_MAX, held, shortfall
-from bench.series_load import BEGIN_S, Drive, Found, drive, lines_of, values_of
+from bench.series_load import BEGIN_S, Drive, drive, lines_of, values_of
 from bench.series_servers import Roost
 
 
