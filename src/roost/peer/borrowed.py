@@ -16,7 +16,8 @@ loop any more.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from roost.peer.claims import Shown
 from roost.peer.errors import HandshakeRefused
@@ -46,22 +47,14 @@ class BorrowedNetwork:
                 return
             on_come(*taken)
 
-        try:
+        with _held(f"cannot listen at {address}"):
             return await self._network.listen(address, come)
-        except OSError:
-            raise
-        except Exception as error:
-            raise _broken(f"cannot listen at {address}", error) from error
 
     async def connect(self, address: Address) -> tuple[Connection, str]:
         """See `Network.connect`."""
-        try:
+        with _held(f"cannot connect to {address}", (OSError, HandshakeRefused)):
             connection, host = await self._network.connect(address)
             return _Borrowed(connection), _host_of(host)
-        except (OSError, HandshakeRefused):
-            raise
-        except Exception as error:
-            raise _broken(f"cannot connect to {address}", error) from error
 
     def shown(self, connection: Connection) -> Shown | None:
         """See `Network.shown`."""
@@ -82,40 +75,24 @@ class _Borrowed:
 
     def __init__(self, inner: Connection) -> None:
         self.inner = inner
-        try:
+        with _held("has a connection without a descriptor"):
             self._descriptor = inner.fileno()
-        except OSError:
-            raise
-        except Exception as error:
-            raise _broken("has a connection without a descriptor", error) from error
         if not isinstance(self._descriptor, int) or self._descriptor < 0:
             raise OSError(f"{self._descriptor!r} is no descriptor that could be waited for")
 
     def send(self, data: bytes, /) -> int:
-        try:
+        with _held("cannot send"):
             sent = self.inner.send(data)
-        except OSError:
-            raise
-        except Exception as error:
-            raise _broken("cannot send", error) from error
         return _counted(sent, len(data))
 
     def sendmsg(self, buffers: Sequence[bytes | memoryview], /) -> int:
-        try:
+        with _held("cannot send"):
             sent = self.inner.sendmsg(buffers)
-        except OSError:
-            raise
-        except Exception as error:
-            raise _broken("cannot send", error) from error
         return _counted(sent, sum(map(len, buffers)))
 
     def recv(self, count: int, /) -> bytes:
-        try:
+        with _held("cannot receive"):
             data = self.inner.recv(count)
-        except OSError:
-            raise
-        except Exception as error:
-            raise _broken("cannot receive", error) from error
         if not isinstance(data, bytes):
             raise _broken("cannot receive", TypeError(f"{type(data).__name__} in place of bytes"))
         return data
@@ -128,6 +105,17 @@ class _Borrowed:
             self.inner.close()
         except Exception:
             logger.exception("a connection of the network of this program could not be closed")
+
+
+@contextmanager
+def _held(what: str, passed: tuple[type[Exception], ...] = (OSError,)) -> Iterator[None]:
+    """Have what a network raises be an OSError, unless it is one of those that may pass."""
+    try:
+        yield
+    except passed:
+        raise
+    except Exception as error:
+        raise _broken(what, error) from error
 
 
 def _counted(sent: object, most: int) -> int:
