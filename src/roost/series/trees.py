@@ -14,6 +14,7 @@ from roost.series.head import (
     State,
     decode_head,
     decode_state,
+    sid_key,
 )
 from roost.series.jobs import JOBS_TREE
 from roost.series.levels import POINTS_TREE, ROWS_TREE
@@ -53,12 +54,12 @@ class Trees:
 
     async def read_info(self, sid: int) -> Info | None:
         """What a series is; None when it was deleted, or never was."""
-        row = await self.info.get(sid.to_bytes(4, "big"))
+        row = await self.info.get(sid_key(sid))
         return None if row is None else decode_info(row)
 
     async def read_state(self, sid: int) -> State:
         """What sealing knows of a series."""
-        return decode_state(await self.states.get(sid.to_bytes(4, "big")))
+        return decode_state(await self.states.get(sid_key(sid)))
 
     async def read_many(self, sids: Sequence[int]) -> list[tuple[Info | None, State]]:
         """What some series are, and what sealing knows of them; `sids` go up."""
@@ -79,7 +80,7 @@ async def _rows_of(tree: Bytes, sids: Sequence[int]) -> list[bytes | None]:
     """The rows of series: in one go where they lie together, which costs a tenth."""
     if not sids:
         return []
-    keys = [it.to_bytes(4, "big") for it in sids]
+    keys = [sid_key(it) for it in sids]
     if sids[-1] - sids[0] >= SPREAD_MAX * len(sids):
         return [await tree.get(it) for it in keys]
     pages = tree.pages(first=keys[0], stop=keys[-1] + b"\0")

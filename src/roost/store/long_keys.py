@@ -28,7 +28,7 @@ LONG_KEY_BYTES = 480
 # The id that no tree has (`catalog`): here are all pieces but the first ones.
 PIECES = b"\xff\xff"
 _HASH_BYTES = 20
-_SPACE_BYTES = len(PIECES) + _HASH_BYTES
+SPACE_BYTES = len(PIECES) + _HASH_BYTES
 # Behind whatever is in a space.
 _BEHIND = b"\xff" * (LONG_KEY_BYTES + 1)
 
@@ -51,7 +51,7 @@ def names_of(tree_id: int, key: bytes) -> tuple[list[bytes], bytes]:
 
 def is_stem(name: bytes) -> bool:
     """Whether a record is a stem."""
-    head = _SPACE_BYTES if name.startswith(PIECES) else len(PIECES)
+    head = SPACE_BYTES if name.startswith(PIECES) else len(PIECES)
     return len(name) >= head + LONG_KEY_BYTES
 
 
@@ -99,4 +99,4 @@ def _seek_before(cursor: lmdb.Cursor, place: bytes) -> bool:
 
 
 def _space_of(name: bytes) -> bytes:
-    return name[: _SPACE_BYTES if name.startswith(PIECES) else len(PIECES)]
+    return name[: SPACE_BYTES if name.startswith(PIECES) else len(PIECES)]

@@ -10,12 +10,11 @@ only lead to others, about one in a hundred, are not counted.
 
 from mmap import PAGESIZE
 
-from roost.store.long_keys import LONG_KEY_BYTES
+from roost.store.long_keys import LONG_KEY_BYTES, SPACE_BYTES
 
 # mdb.c: PAGEHDRSZ, NODESIZE, sizeof(indx_t), me_nodemax, OVPAGES.
 _PAGE_HEAD_BYTES, _NODE_HEAD_BYTES, _INDEX_BYTES, _NUMBER_BYTES = 16, 8, 2, 8
 _TREE_ID_BYTES, _CHECKSUM_BYTES = 2, 4
-_HASHED_BYTES = _TREE_ID_BYTES + 20
 _ROOM_BYTES = PAGESIZE - _PAGE_HEAD_BYTES
 _NODE_BYTES_MAX = (_ROOM_BYTES // 2 & ~1) - _INDEX_BYTES
 
@@ -32,8 +31,8 @@ class Pages:
         """Another row, of such a key and value; no two long keys count as beginning alike."""
         stem_count, last_bytes = divmod(key_bytes, LONG_KEY_BYTES)
         for number in range(stem_count):
-            self._add((_HASHED_BYTES if number else _TREE_ID_BYTES) + LONG_KEY_BYTES, 0)
-        self._add((_HASHED_BYTES if stem_count else _TREE_ID_BYTES) + last_bytes, value_bytes)
+            self._add((SPACE_BYTES if number else _TREE_ID_BYTES) + LONG_KEY_BYTES, 0)
+        self._add((SPACE_BYTES if stem_count else _TREE_ID_BYTES) + last_bytes, value_bytes)
 
     def _add(self, name_bytes: int, value_bytes: int) -> None:
         """Another record."""

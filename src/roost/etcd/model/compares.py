@@ -6,7 +6,7 @@ A comparison may be with a range, and so with every key there is: it is made in 
 from collections.abc import Sequence
 
 from roost.database.model import View, Walk
-from roost.etcd.model.costs import Costs
+from roost.etcd.model.costs import BYTES_A_ROW_LOG2, Costs
 from roost.etcd.model.mvcc import Mvcc, range_stop
 from roost.etcd.model.rows import ROWS_MAX
 from roost.etcd.model.wire import KeyValue, decode_key_value
@@ -14,7 +14,6 @@ from roost.proto import rpc_pb2 as pb
 
 # A row that is decoded and compared costs as much as so many that are only read.
 ROWS_A_COMPARISON = 4
-_BYTES_A_ROW_LOG2 = 13
 _ABSENT = KeyValue(b"", 0, 0, 0, b"", 0)
 
 
@@ -27,8 +26,8 @@ def compares_hold(mvcc: Mvcc, view: View, compares: Sequence[pb.Compare]) -> Cos
             holds = yield from _holds_in_range(mvcc, view, compare)
         else:
             encoded = view.get(mvcc.kv, compare.key)
-            if encoded is not None and len(encoded) >> _BYTES_A_ROW_LOG2:
-                yield 2 * (len(encoded) >> _BYTES_A_ROW_LOG2)  # it is read, and copied from that
+            if encoded is not None and len(encoded) >> BYTES_A_ROW_LOG2:
+                yield 2 * (len(encoded) >> BYTES_A_ROW_LOG2)  # it is read, and copied from that
             holds = (
                 _holds_for_none(compare)
                 if encoded is None

@@ -15,6 +15,8 @@ from roost.etcd import errors
 INLINE_ROWS_MAX, SLICE_ROWS = 250, 250
 # So many keys take as long whose values are not read, and all of which are deleted alike.
 SLICE_NAMES = 1000
+# So many bytes that are read, or copied, take as long as a row: 2 to the power of that.
+BYTES_A_ROW_LOG2 = 13
 T = TypeVar("T")
 Costs = Generator[int, None, T]
 

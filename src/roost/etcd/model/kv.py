@@ -18,6 +18,7 @@ from roost.etcd import errors
 from roost.etcd.model import compaction, leases
 from roost.etcd.model.alarms import Alarms, cost_of
 from roost.etcd.model.costs import (
+    BYTES_A_ROW_LOG2,
     INLINE_ROWS_MAX,
     SLICE_NAMES,
     SLICE_ROWS,
@@ -50,7 +51,6 @@ TXN_INLINE_COST_MAX = (ROWS_AN_OPERATION + 1) * INLINE_ROWS_MAX
 # What is read for the answer to a request that writes, which has to be whole: with the heads of
 # its operations it fits a frame (`member.pipeline.forwarded`).
 ANSWER_BYTES_MAX = 60 << 20
-_BYTES_PER_ROW_LOG2 = 13
 # What a transaction may cost: about a minute, in which nobody else can write.
 TXN_COST_MAX = 1 << 24
 
@@ -101,8 +101,8 @@ class KvOperations:
     def _old(self, txn: Txn, key: bytes) -> bytes | None:
         """What is there before a put; much of it counts, for whoever puts little over much."""
         old = txn.get(self.mvcc.kv, key)
-        if old is not None and len(old) >> _BYTES_PER_ROW_LOG2:
-            txn.cost += len(old) >> _BYTES_PER_ROW_LOG2
+        if old is not None and len(old) >> BYTES_A_ROW_LOG2:
+            txn.cost += len(old) >> BYTES_A_ROW_LOG2
         return old
 
     def _check_held(self, view: View, request: pb.PutRequest) -> None:
@@ -295,7 +295,7 @@ class KvOperations:
             else:
                 before, cost_before = room.bytes, txn.cost
                 response = yield from self._step(txn, writer, step, room)
-                read = (room.bytes - before >> _BYTES_PER_ROW_LOG2) + txn.cost - cost_before
+                read = (room.bytes - before >> BYTES_A_ROW_LOG2) + txn.cost - cost_before
                 yield ROWS_AN_OPERATION + _rows_for_lease(step) + read
             parts += _field(b"\x1a", response)
         return parts

@@ -14,7 +14,7 @@ from collections.abc import Generator, Iterator
 from roost.database.model import Txn, View
 from roost.errors import Overloaded
 from roost.etcd import errors
-from roost.etcd.model.costs import Costs
+from roost.etcd.model.costs import BYTES_A_ROW_LOG2, Costs
 from roost.etcd.model.mvcc import Mvcc, range_stop
 from roost.etcd.model.page_counts import Rest
 from roost.etcd.model.rows import BYTES_MAX, ROWS_MAX, CurrentRows, OldRows, Row, Rows
@@ -29,8 +29,6 @@ from roost.etcd.model.wire import (
 from roost.proto import kv_pb2
 from roost.proto import rpc_pb2 as pb
 
-# Work of a step, in units of about three microseconds: a row, or so many bytes.
-_BYTES_PER_UNIT_LOG2 = 13
 Steps = Generator[int, None, None]
 
 
@@ -91,14 +89,14 @@ def range_pieces(
     pieces = []
     for piece in reading.pieces():
         pieces.append(piece)
-        yield 1 + (len(piece) >> _BYTES_PER_UNIT_LOG2)
+        yield 1 + (len(piece) >> BYTES_A_ROW_LOG2)
     reading.close()
     return pieces
 
 
 def units_of(body: bytes) -> int:
     """What it costs to read so much at once, and to hand it on."""
-    return len(body) >> _BYTES_PER_UNIT_LOG2
+    return len(body) >> BYTES_A_ROW_LOG2
 
 
 def take_room(room: Room, count: int) -> None:
@@ -260,7 +258,7 @@ class RangeReading:
             is_first = False
             if rows.is_done or self._has_more:
                 break
-            yield ROWS_MAX + (len(piece) >> _BYTES_PER_UNIT_LOG2)
+            yield ROWS_MAX + (len(piece) >> BYTES_A_ROW_LOG2)
         if rows.is_done:
             count = rows.taken_count
         else:

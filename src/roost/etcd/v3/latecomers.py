@@ -26,6 +26,7 @@ from itertools import islice
 from typing import Protocol
 
 from roost.database.model import Walk
+from roost.etcd.model.costs import BYTES_A_ROW_LOG2
 from roost.etcd.model.mvcc import main_of, revision_bytes
 from roost.etcd.v3.desk import Desk
 from roost.etcd.v3.places import Party, Places
@@ -34,7 +35,6 @@ from roost.slices import Slices
 
 WORK_MAX = 400
 ROWS_MAX, PART_BYTES = 128, 1 << 20
-_BYTES_A_STEP_LOG2 = 13
 # To tell what was there before an event takes a look for it, of unknown length.
 _PREVIOUS_UNITS = 16
 # What a party is offered before another has its turn, in records times watchers; one revision is
@@ -278,7 +278,7 @@ class Latecomers:
             watcher, rows = passage.pile.popitem()
             if self._places.party_of(watcher) is party and not watcher.stream.is_over:
                 self._send_pile(watcher, rows, last)
-            return 1 + len(rows) + (sum(map(len, rows)) >> _BYTES_A_STEP_LOG2)
+            return 1 + len(rows) + (sum(map(len, rows)) >> BYTES_A_ROW_LOG2)
         else:
             self._end_passage(party, last + 1)
         return 1
@@ -291,7 +291,7 @@ class Latecomers:
             passage.pile.setdefault(watcher, []).extend(rows)
             work += 1
             if watcher.wants_previous:  # what was there before is looked up, and may be large
-                work += sum(map(len, rows)) >> _BYTES_A_STEP_LOG2
+                work += sum(map(len, rows)) >> BYTES_A_ROW_LOG2
             if work >= work_max:
                 break
         return work
@@ -376,7 +376,7 @@ class Latecomers:
 
 def _work_of(rows: Sequence[tuple[bytes, bytes]]) -> int:
     """How much work it was to read records."""
-    return 1 + len(rows) + (sum(len(encoded) for _, encoded in rows) >> _BYTES_A_STEP_LOG2)
+    return 1 + len(rows) + (sum(len(encoded) for _, encoded in rows) >> BYTES_A_ROW_LOG2)
 
 
 def _wanted(party: Party, events: list[Event]) -> dict[Watcher, list[Event]] | None:

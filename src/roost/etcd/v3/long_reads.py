@@ -29,6 +29,7 @@ from roost.call import Call
 from roost.database.model import HeldView, HeldViewLost, Store
 from roost.errors import Overloaded, RoostError, Stopped
 from roost.etcd import errors
+from roost.etcd.model.costs import BYTES_A_ROW_LOG2
 from roost.etcd.model.ranges import Room
 from roost.etcd.model.rows import ROWS_MAX
 from roost.etcd.v3.requests import fail
@@ -51,7 +52,6 @@ ROOM_BYTES_MAX = 128 << 20
 REST_S_MAX = 60.0
 # A read whose state was lost before anything was sent is begun anew, so often.
 BEGUN_COUNT_MAX = 3
-_BYTES_PER_UNIT_LOG2 = 13
 _NO_BOUND = 1 << 60
 # What a unit of work weighs among flows, as if it were so many bytes that were sent.
 _BYTES_PER_UNIT = 32
@@ -152,7 +152,7 @@ class LongReads:
 
     def spend(self, read_bytes: int) -> None:
         """So much was read in this turn by somebody else, who has asked whether he may."""
-        self._left -= read_bytes >> _BYTES_PER_UNIT_LOG2
+        self._left -= read_bytes >> BYTES_A_ROW_LOG2
         if self._left < INLINE_UNITS // 2:
             self._schedule()
 
@@ -338,7 +338,7 @@ def answered(read: LongRead, headed: bytes, reading: Reading) -> Steps:
             raise errors.message_too_large(size, MESSAGE_BYTES_MAX)
         if reading.is_kept:
             read.view.close()
-        read.last_cost = reading.last_cost + (size >> _BYTES_PER_UNIT_LOG2)
+        read.last_cost = reading.last_cost + (size >> BYTES_A_ROW_LOG2)
         if size <= WHOLE_BYTES_MAX:
             yield from _answered_whole(call, headed, reading)
             return
@@ -368,4 +368,4 @@ def _answered_whole(call: Call, headed: bytes, reading: Reading) -> Steps:
 
 def _cost_of(reading: Reading, piece: bytes) -> int:
     """What a piece has cost: the work of copying it, and of reading it where it was not kept."""
-    return (1 if reading.is_kept else ROWS_MAX) + (len(piece) >> _BYTES_PER_UNIT_LOG2)
+    return (1 if reading.is_kept else ROWS_MAX) + (len(piece) >> BYTES_A_ROW_LOG2)

@@ -11,13 +11,12 @@ from typing import Protocol
 from roost.call import StreamCall
 from roost.etcd.access.judge import Judge
 from roost.etcd.access.tokens import Identity
+from roost.etcd.model.costs import BYTES_A_ROW_LOG2
 from roost.etcd.model.mvcc import main_of, range_stop
 from roost.etcd.model.wire import decode_key_value, field
 from roost.etcd.v3.range_index import RangeIndex
 from roost.proto import rpc_pb2 as pb
 from roost.proto.ranges import prefix_end
-
-_BYTES_A_UNIT_LOG2 = 13
 
 
 class Listener(Protocol):
@@ -58,7 +57,7 @@ class Event:
         self._wire: bytes | None = None
         self._wire_with_previous: bytes | None = None
         # How much work it is to tell one of it: its bytes are copied for each.
-        self.units = 1 + (len(encoded) >> _BYTES_A_UNIT_LOG2)
+        self.units = 1 + (len(encoded) >> BYTES_A_ROW_LOG2)
 
     @property
     def _body(self) -> bytes:
