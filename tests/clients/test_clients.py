@@ -151,18 +151,29 @@ def test_a_node_client_is_served(
     check(said, uses)
 
 
-def test_influxdb_client_writes_points(cluster: Cluster) -> None:
-    home = HOMES / "influxdb_client"
-    python = home / "env" / "bin" / "python"
-    install(home, *environment("env", "influxdb-client==1.50.0"))
+# Who writes InfluxDB's lines, what is used of each, and what is there then: `NAME.n` of a second
+# each, and a series of a town.
+LINE_CLIENTS = {
+    "influxdb_client": (["ping", "points", "batches", "errors"], "many.n", "weather"),
+    "influxdb3": (["version", "points", "errors", "batches"], "steps.n", "room"),
+    "questdb": (["rows", "batches", "errors"], "walks.n", "house"),
+}
+LINE_PACKAGES = ["influxdb-client==1.50.0", "influxdb3-python==0.21.0", "questdb==6.0.0"]
+
+
+@pytest.mark.xdist_group("line_clients")  # they share an environment
+@pytest.mark.parametrize("name", LINE_CLIENTS)
+def test_a_client_of_lines_writes_points(cluster: Cluster, name: str) -> None:
+    home = HOMES / "lines"
+    install(home, *environment("env", *LINE_PACKAGES))
     (endpoint,) = cluster.endpoints
     said = subprocess.run(
-        [str(python), str(HERE / "use_influxdb_client.py"), endpoint],
+        [str(home / "env" / "bin" / "python"), str(HERE / f"use_{name}.py"), endpoint],
         capture_output=True, text=True, timeout=PATIENCE_S, check=False,
     )  # fmt: skip
-    check(said, ["ping", "points", "batches", "errors"])
-    answer = series.query("many.n", "weather.heat", endpoints=endpoint).fetch()
+    uses, counted, place = LINE_CLIENTS[name]
+    check(said, uses)
+    heat = f'{place}.heat{{town="Brno, south"}}'
+    answer = series.query(counted, heat, endpoints=endpoint).fetch()
     assert answer[0].columns["value"] == list(range(2000))
-    assert [it.name for it in answer.tables[1:]] == [
-        'weather.heat{town="Brno, south"}', "weather.heat{town=Zlin}"
-    ]  # fmt: skip
+    assert answer[1].columns["value"] == [21.5]
