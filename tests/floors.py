@@ -159,7 +159,8 @@ FLOORS = {
         changing
         exchange
         reading | upkeep | renewing
-        joining | outgoing
+        joining | relaying
+        outgoing
         receiving | sending | registry | incoming
         messages | store
         requests | passing

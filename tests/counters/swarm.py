@@ -75,7 +75,7 @@ class Machine:
             if other not in self.exchange.links:
                 continue
             for owner, epoch in self.store.owners.epochs.items():
-                is_new = (other, epoch) not in self.exchange.relays
+                is_new = self.exchange.relays.get(other, epoch) is None
                 if is_new and owner != self.store.own and epoch != self.world.epochs.get(other):
                     self.exchange.relay(other, owner, self.world.now_s)
 
@@ -327,7 +327,7 @@ class World:
             store, exchange = machine.store, machine.exchange
             assert store is not None
             assert exchange is not None
-            links = [*exchange.links.values(), *exchange.relays.values()]
+            links = [*exchange.links.values(), *(it for _, it in exchange.relays.items())]
             is_level = all(it.is_level for it in links)
             if not is_level or store.version > store.durable_heard[store.own]:
                 return False

@@ -1,16 +1,22 @@
 """Links to other clusters: counted once, whatever way it came; cut off, refused, removed."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from roost.counters import messages
+from roost.counters.environment import MemoryTrees
 from roost.counters.errors import LinkRefused, MalformedCounters
+from roost.counters.exchange import Exchange
+from roost.counters.facts import Facts, Link, Owner
 from roost.counters.linking import is_url
 from roost.counters.messages import (
     Changes,
     Head,
+    Heard,
     Hello,
     Message,
     Page,
@@ -20,8 +26,10 @@ from roost.counters.messages import (
     WantReport,
 )
 from roost.counters.outgoing import Stage
+from roost.counters.outside import Outside, refuse_ways
 from roost.counters.ports import State
-from roost.counters.rows import PartRow, SeenRow, TombstoneRow
+from roost.counters.rows import EPOCH_BYTES, PartRow, SeenRow, TombstoneRow
+from roost.counters.store import Store
 from roost.sim.members.loop import pass_time
 from tests.counters.linked import Between, link, run_linked
 
@@ -319,3 +327,36 @@ def test_only_some_visits_wait_at_a_time(tmp_path: Path) -> None:
 )
 def test_a_url_leads_to_a_client_port_and_holds_nothing_else(url: str, *, is_good: bool) -> None:
     assert is_url(url) is is_good
+
+
+def test_an_owner_is_told_of_again_when_it_has_a_name() -> None:
+    link_of_all = Link(number=1, url="http://b0:2379", is_relay=True)
+    store = Store.open(MemoryTrees(), lambda count: bytes([7]) * count)
+    exchange = Exchange(store, lambda: 0.5)
+    first, second = b"1" * EPOCH_BYTES, b"2" * EPOCH_BYTES
+
+    async def story() -> None:
+        wrong = list[BaseException]()
+        outside = Outside(refuse_ways, "a", lambda *_: None, lambda *_: None, wrong.append)
+        facts = Facts(links=(link_of_all,))
+        store.owners.number_of(first)
+        outside.look(exchange, facts, "m0", 0.0)
+        store.owners.number_of(second)
+        outside.look(exchange, facts, "m0", 0.1)
+        assert set(exchange.relays) == {(-1, first), (-1, second)}
+        relayed = exchange.relays.get(-1, first)
+        assert relayed is not None
+        said = relayed.next_message(0.2)
+        assert isinstance(said, Hello)
+        assert said.name == ""
+        relayed.on_heard(Heard(first, 0, store.opening.nonce), 0.3)
+        assert relayed.stage is Stage.SENDING
+        owner = Owner(name="m1", epoch=first, member_id=2, is_ready=True)
+        outside.look(exchange, replace(facts, owners=(owner,)), "m0", 0.4)
+        said = relayed.next_message(0.4)
+        assert isinstance(said, Hello)
+        assert said.name == "m1@a"
+        await outside.close()
+        assert wrong == []
+
+    asyncio.run(story())

@@ -8,7 +8,6 @@ links have to tell.  It may be asked at any time; nothing depends on how often.
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 import msgspec
 
@@ -34,6 +33,7 @@ from roost.counters.messages import (
 from roost.counters.outgoing import Outgoing
 from roost.counters.owners import OUTSIDE_OWNERS_MAX
 from roost.counters.registry import Report
+from roost.counters.relaying import Relays
 from roost.counters.standing import Digest, Opening
 from roost.counters.store import Store
 from roost.errors import Overloaded
@@ -45,9 +45,6 @@ KEPT_MAX = 8
 # Who is heard by no link of this cluster: a member of another one is this less its owner's number.
 # Links to such members have the numbers -1, -2 and so on.
 OUTSIDE = -(1 << 32)
-
-
-Place = TypeVar("Place", int, tuple[int, bytes])
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +86,8 @@ class Exchange:
         self.store = store
         self._dice = dice
         self.links: dict[int, Outgoing] = {}
-        # What links that relay tell of others, by partner and owner.
-        self.relays: dict[tuple[int, bytes], Outgoing] = {}
+        # What links that relay tell of others.
+        self.relays = Relays(store)
         # What members of other clusters are called, by their epochs.
         self.met: dict[bytes, str] = {}
         self.joining = Joining(store)
@@ -123,8 +120,7 @@ class Exchange:
 
     def relay(self, partner: int, owner: int, now_s: float, *, name: str = "") -> None:
         """Have a partner told of another owner, too, who is called so there."""
-        place = (partner, self.store.owners.epochs[owner])
-        self.relays[place] = self._outgoing(partner, now_s, owner=owner, name=name)
+        self.relays.add(partner, owner, self._outgoing(partner, now_s, owner=owner, name=name))
 
     def _outgoing(
         self, partner: int, now_s: float, *, owner: int | None = None, name: str = ""
@@ -140,8 +136,7 @@ class Exchange:
     def unlink(self, partner: int) -> None:
         """Have none any more."""
         self.links.pop(partner, None)
-        for place in [it for it in self.relays if it[0] == partner]:
-            del self.relays[place]
+        self.relays.remove(partner)
         self.differing.pop(partner, None)
         self._kept.pop(partner, None)
 
@@ -249,7 +244,8 @@ class Exchange:
         """The link of which an answer about an owner is."""
         if epoch == self.store.epoch:
             return self.links.get(partner)
-        return self.relays.get((partner, epoch))
+        self.relays.wake(partner, epoch)
+        return self.relays.get(partner, epoch)
 
     def members(self) -> list[int]:
         """The other members of this cluster to whom there is a link."""
@@ -414,24 +410,26 @@ class Exchange:
         ]
         self._answers = [it for it in self._answers if it.step > durable]
         self.has_more = False
-        if not self._tell(self.links, found, now_s):
-            self._tell(self.relays, found, now_s)
+        if not self._tell(found, now_s):
+            for partner, message in self.relays.take_messages(now_s):
+                found.append(letter_of(partner, message))
+            self.has_more = self.relays.has_more
         for partner, pull in [(self.seed, self.joining.pull), *self.pulls.items()]:
             wanted = pull.next_message(now_s) if partner else None
             if wanted is not None:
                 found.append(letter_of(partner, wanted))
         return found
 
-    def _tell(self, links: dict[Place, Outgoing], found: list[Letter], now_s: float) -> bool:
-        """Add what links have to tell; whether there was something with rows."""
-        for place, link in list(links.items()):
+    def _tell(self, found: list[Letter], now_s: float) -> bool:
+        """Add what links have to tell of this member; whether there was something with rows."""
+        for partner, link in list(self.links.items()):
             message = link.next_message(now_s)
             if message is None:
                 continue
-            found.append(letter_of(place if isinstance(place, int) else place[0], message))
+            found.append(letter_of(partner, message))
             if isinstance(message, Changes | Page):
                 # One with rows is enough for a turn of the loop; then others go first.
-                links[place] = links.pop(place)
+                self.links[partner] = self.links.pop(partner)
                 self.has_more = True
                 return True
         return False

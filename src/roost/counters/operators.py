@@ -21,6 +21,8 @@ from roost.database.events import CountersAdministered
 from roost.errors import ModelRefused, RoostError
 
 logger = logging.getLogger(__name__)
+# Of each part of a line of the audit.
+SHOWN_CHARS_MAX = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +111,10 @@ class Operators:
         return said
 
     def _note(self, asked: str, who: str, outcome: str) -> None:
-        logger.info("audit: counters: %s, asked by %s: %s", asked, who, outcome)
-        self._counting.replica.tell(CountersAdministered(asked, who, outcome))
+        # Names are the caller's, also those in refusals and in a certificate.
+        act, by, came_of_it = _in_a_line(asked), _in_a_line(who), _in_a_line(outcome)
+        logger.info("audit: counters: %s, asked by %s: %s", act, by, came_of_it)
+        self._counting.replica.tell(CountersAdministered(act, by, came_of_it))
 
     async def _ready(self, _asked: Asked) -> dict[str, Any]:
         self._counting.serve()
@@ -143,3 +147,10 @@ class Operators:
         await wait_fresh(counting.replica)
         counting.look_at_facts()
         return {"links": status.decided_links(counting)}
+
+
+def _in_a_line(text: str) -> str:
+    """A part of the audit: what somebody has named ends no line of it, and makes none long."""
+    cut = text[:SHOWN_CHARS_MAX]
+    shown = cut if cut.isprintable() else ascii(cut)
+    return shown + "…" * (len(text) > SHOWN_CHARS_MAX)

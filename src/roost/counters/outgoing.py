@@ -112,6 +112,11 @@ class Outgoing:
             self._begin_again(now_s)
             self._failures = 0
 
+    def call(self, name: str, now_s: float) -> None:
+        """Tell the partner what an owner is called, which was not known before."""
+        self._name = name
+        self.on_up(now_s)
+
     def on_down(self, now_s: float, reason: str) -> None:
         """What was sent may not have come; the question is asked again, later."""
         if self.stage is not Stage.REFUSED:

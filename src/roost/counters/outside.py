@@ -40,6 +40,8 @@ class Way(Protocol):
         """Give back what is held."""
 
 
+# Owners for whose names is looked at a time, where they had none when a link began to relay them.
+NAMED_A_LOOK = 16
 OpenWay = Callable[[str], Way]
 
 
@@ -50,6 +52,9 @@ class _Told:
     link: Link
     way: Way
     letters: deque[Letter] = field(default_factory=deque)
+    # Up to which of the owners it relays all that there are, and which of them nobody could name.
+    relayed_owner: int = 0
+    unnamed: deque[int] = field(default_factory=deque)
     is_due: asyncio.Event = field(default_factory=asyncio.Event)
     is_over: bool = False
 
@@ -84,25 +89,42 @@ class Outside:
                 told = self._told[partner] = _Told(link, self._open_way(link.url))
                 self._tasks.start(self._run(partner, told))
             exchange.link(partner, now_s, name=foreign_name(name, self._cluster))
-        self._look_at_relays(exchange, facts, [it for it in wanted if wanted[it].is_relay], now_s)
+        relaying = [it for it in wanted if wanted[it].is_relay]
+        if self._is_relaying(exchange, is_wanted=bool(relaying)):
+            for partner in relaying:
+                self._relay(partner, exchange, facts, now_s)
 
-    def _look_at_relays(
-        self, exchange: Exchange, facts: Facts, partners: list[int], now_s: float
-    ) -> None:
-        store = exchange.store
-        if not partners:
-            store.passing.end()
-            return
-        if not store.passing.is_on:
+    def _is_relaying(self, exchange: Exchange, *, is_wanted: bool) -> bool:
+        """Whether rows are kept of what others have counted; begun or ended as it is wanted."""
+        passing = exchange.store.passing
+        if not is_wanted:
+            passing.end()
+        elif not passing.is_on:
             # What came in pages that are not all here yet has no rows, and is not heard either.
             if exchange.joining.phase is not Phase.READY or exchange.is_taking_pages:
-                return
-            store.passing.begin({number: it.version for number, it in store.heard.items()})
-        for owner in store.owners:
+                return False
+            heard = exchange.store.heard
+            passing.begin({number: it.version for number, it in heard.items()})
+        return is_wanted
+
+    def _relay(self, partner: int, exchange: Exchange, facts: Facts, now_s: float) -> None:
+        """Have a partner told of owners who are new here, and of names that are."""
+        store, told = exchange.store, self._told[partner]
+        for owner in store.owners.behind(told.relayed_owner):
+            if owner != store.own:
+                name = self._name_of(facts, store.owners.epochs[owner])
+                exchange.relay(partner, owner, now_s, name=name)
+                if not name:
+                    told.unnamed.append(owner)
+            told.relayed_owner = owner
+        for _ in range(min(NAMED_A_LOOK, len(told.unnamed))):
+            owner = told.unnamed.popleft()
             epoch = store.owners.epochs[owner]
-            for it in partners:
-                if owner != store.own and (it, epoch) not in exchange.relays:
-                    exchange.relay(it, owner, now_s, name=self._name_of(facts, epoch))
+            relayed = exchange.relays.get(partner, epoch)
+            if relayed is not None and (name := self._name_of(facts, epoch)):
+                relayed.call(name, now_s)
+            else:
+                told.unnamed.append(owner)
 
     def _name_of(self, facts: Facts, epoch: bytes) -> str:
         """What an owner is called elsewhere: a foreigner as it is called already."""

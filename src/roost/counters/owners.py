@@ -13,7 +13,7 @@ Full?  There are OWNERS_MAX, twice as many as a cluster lets count (`facts`); a 
 of more is not believed.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import msgspec
 
@@ -103,9 +103,9 @@ class Owners:
             self._write(found, Owner(epoch=epoch))
         return found
 
-    def __iter__(self) -> Iterator[int]:
-        """The numbers of all."""
-        return iter(self._owners)
+    def behind(self, number: int) -> range:
+        """The numbers of those who came later than one: numbers are given one after another."""
+        return range(number + 1, self._newest + 1)
 
     def is_fold(self, number: int) -> bool:
         """Whether it is a fold."""

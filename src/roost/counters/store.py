@@ -93,6 +93,7 @@ class Store:
         # Folds that have begun or ended since the store was opened, and in which step.
         self.fold_steps: dict[int, int] = {}
         self._heard_changed: set[int] = set()
+        self._news: set[int] = set()
         self._broken: CounterStoreError | None = None
 
     @classmethod
@@ -277,6 +278,13 @@ class Store:
         self.durable_step = step.number
         self.durable_heard.update(step.heard)
         self.durable_levels.update(step.levels)
+        if self.passing.is_on:
+            self._news.update(step.heard)
+
+    def take_news(self) -> set[int]:
+        """Owners of whom more may be durable than when this was asked last, while some relay."""
+        news, self._news = self._news, set()
+        return news
 
     def perform(self) -> None:
         """Make all that was changed durable, here and now."""

@@ -250,12 +250,21 @@ class CounterClients:
         return [self._members.rooms[it.number] for it in up]
 
     def _note_removed(self) -> None:
-        """Those who are not in the cluster any more are gone."""
+        """Those are gone who are not in the cluster any more, or whose directory is another's now.
+
+        Of the latter, who was lost before it was known is called by its epoch, too.
+        """
         leader = self._machines.leader()
-        if leader is not None:
-            nodes = leader.core.configuration.all_nodes()
-            counting = self._facts().counting()
-            self.tallies.gone |= {it.name for it in counting if it.member_id not in nodes}
+        if leader is None:
+            return
+        nodes = leader.core.configuration.all_nodes()
+        countings = [it.counting for it in self._rooms_up() if it.counting is not None]
+        here = {it.replica.member_id: it.store.epoch for it in countings if it.store is not None}
+        self.tallies.gone |= {
+            it.name
+            for it in self._facts().counting()
+            if it.member_id not in nodes or here.get(it.member_id, it.epoch) != it.epoch
+        }
 
     def _facts(self) -> Facts:
         countings = [it.counting for it in self._rooms_up() if it.counting is not None]
