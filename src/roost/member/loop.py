@@ -111,10 +111,8 @@ class Loop:
         """Take no more turns; what is under way ends with its owners."""
         self.is_stopped = True
         parts = self.parts
-        parts.hurry.stop()
-        parts.announcer.stop()
-        parts.roster_watch.stop()
-        parts.periodic.stop()
+        for part in (parts.hurry, parts.announcer, parts.hedge, parts.roster_watch, parts.periodic):
+            part.stop()
         if self._timer is not None:
             self._timer.cancel()
 
@@ -249,8 +247,8 @@ class Loop:
         entry ourselves, because our own copy counts only when `persisted` says so (thesis §10.2.1).
         What needs no disk is over at once, but not while something is on its way there: Readys are
         over in their order, or a later one would vouch for an earlier one.  Reads come behind the
-        entries that were committed with them, most of which they wait for; and only when callers
-        were told of what is applied, what has lost its leader is given up.
+        entries committed with them, most of which they wait for; and only when callers were told
+        of what is applied, what has lost its leader is given up.
 
         What is said only (heartbeats, their echoes, reads) leads to nothing else, unless somebody
         who heard of it has asked for more, or another leads: the core need not be asked again.
@@ -287,6 +285,8 @@ class Loop:
                 has_changed = self._note_leadership()
                 if ready.is_said_only and not (has_changed or self._is_asked_again):
                     break
+            if core.near_read:
+                parts.hedge.note_round()
         finally:
             self._is_driving = False
 

@@ -19,6 +19,7 @@ from roost.member.custody.custody import Custody
 from roost.member.directory.home import Home
 from roost.member.errors import StoreDamaged
 from roost.member.events import News
+from roost.member.hedge import Hedge
 from roost.member.hurry import Hurry
 from roost.member.links import Links
 from roost.member.machine.world import World
@@ -126,6 +127,7 @@ class Parts:
         self.links.transport = self.transport
         self.vouching.transport = self.neighbours.transport = self.transport
         self.announcer = Announcer(self.core, on_announced=wiring.on_news)
+        self.hedge = Hedge(self.core, on_asked=wiring.on_news)
         self.hurry = Hurry(self.core, world.dice, on_campaign=wiring.on_news)
         self.transfers = self._make_transfers()
         self.snapshots = self._make_snapshots()

@@ -380,6 +380,17 @@ class Core:
         read_index.start(self.state, token)
         self._end()
 
+    @property
+    def near_read(self) -> int:
+        """The oldest round that waits for those alone who answer first; 0: there is none."""
+        leading = self.state.leading
+        return 0 if leading is None else leading.rounds.oldest_near_token
+
+    def ask_all(self) -> None:
+        """Let rounds that wait for some voters alone be confirmed by any quorum."""
+        read_index.ask_all(self.state)
+        self._end()
+
     def announce_commit(self) -> None:
         """Tell followers the commit index, where they have not been told."""
         append.announce_commit(self.state)

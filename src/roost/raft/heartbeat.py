@@ -6,10 +6,13 @@ since it goes to everybody all the time: the commit index, as far as the peer is
 the newest read token (`read_index`); and, with the answer, the chance to send again what was lost.
 """
 
+from collections.abc import Iterable
+
 from roost.raft import snapshot
 from roost.raft.append import send_append
 from roost.raft.errors import LogLost
 from roost.raft.fence import is_introduced
+from roost.raft.leading import Leading
 from roost.raft.messages import Heartbeat, HeartbeatReply
 from roost.raft.progress import ProgressState
 from roost.raft.state import State
@@ -23,6 +26,7 @@ def beat(state: State) -> None:
     # are reads, and each echo would send again what is merely on its way.
     for progress in leading.peers.values():
         progress.is_nudge_due = True
+    leading.rounds.nearest = ()
     broadcast(state)
 
 
@@ -30,12 +34,17 @@ def broadcast(state: State) -> None:
     """Say that we lead, with the newest read token (checklist 114)."""
     leading = state.leading
     assert leading is not None, "only a leader has a heartbeat"
+    send(state, leading, leading.peers)
+
+
+def send(state: State, leading: Leading, nodes: Iterable[int]) -> None:
+    """Say it to some of our peers."""
     commit_index, token = state.log.commit_index, state.reads.newest_token
     # Peers that are told the same are sent the same object, which is encoded once.
     message: Heartbeat | None = None
-    for node, progress in leading.peers.items():
+    for node in nodes:
         # Not the commit index as such: a peer may hold something else at that position still.
-        known = min(progress.match_index, commit_index)
+        known = min(leading.peers[node].match_index, commit_index)
         if message is None or message.commit_index != known:
             message = Heartbeat(state.term, state.id, known, token)
         state.send(node, message)

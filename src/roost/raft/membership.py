@@ -110,6 +110,7 @@ def adopt(state: State, configuration: Configuration) -> None:
     if leading is None:
         return
     _meet(state, leading)
+    leading.rounds.nearest = ()
     # It could not win any more, and proposals would wait for it in vain.
     if leading.transfer is not None and not configuration.is_voter(leading.transfer.target):
         transfer.abort(leading)

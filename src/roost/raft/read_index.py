@@ -9,6 +9,11 @@ The leader notes its commit index, proves by a round of heartbeats sent *after* 
 that it still leads, and only then gives the index out.  Rounds are known by tokens counted up by
 the leader and never used again; an echo of a token confirms it and all before it.
 
+That proof takes a quorum, not everybody.  So a round is asked of those alone who answered first
+when all were asked (`Rounds.nearest`): the others are asked when these let it wait (`ask_all`, of
+which the member's clock decides), and with each heartbeat of a tick, which goes to all and lets
+the next round find out anew who is near.
+
 With a lease (off by default) the leader may read for `lease_s` after the *sending* of a round
 that a quorum answered, by one monotonic clock: no voter that answered grants another a vote
 before its election timeout has passed (checklist 54).  That trusts clocks to run alike; ReadIndex
@@ -113,8 +118,21 @@ def _start_round(state: State, leading: Leading, asked: Asked) -> None:
     # and what was committed before it must.
     reads = state.reads
     reads.newest_token += 1
-    leading.rounds.on_way.append(Round(reads.newest_token, state.log.commit_index, asked))
-    heartbeat.broadcast(state)
+    rounds = leading.rounds
+    rounds.on_way.append(Round(reads.newest_token, state.log.commit_index, asked))
+    if rounds.nearest:
+        rounds.near_token = reads.newest_token
+        heartbeat.send(state, leading, rounds.nearest)
+    else:
+        heartbeat.broadcast(state)
+
+
+def ask_all(state: State) -> None:
+    """Those who were asked first are slow or gone: ask all the others what waits, too."""
+    leading = state.leading
+    if leading is not None and leading.rounds.oldest_near_token:
+        leading.rounds.near_token, leading.rounds.nearest = 0, ()
+        heartbeat.broadcast(state)
 
 
 def release_deferred(state: State) -> None:
@@ -143,7 +161,15 @@ def on_echo(state: State, message: HeartbeatReply) -> None:
     on_way = rounds.on_way
     while on_way and on_way[0].token <= token and _is_confirmed(state, leading, on_way[0].token):
         confirmed = on_way.popleft()
+        if not rounds.nearest:
+            rounds.nearest = _who_confirmed(state, leading, confirmed.token)
         _answer(state, confirmed.asked, confirmed.index)
+
+
+def _who_confirmed(state: State, leading: Leading, token: int) -> tuple[int, ...]:
+    peers, own = leading.peers, state.id
+    voters = state.configuration.all_voters()
+    return tuple(it for it in voters if it != own and peers[it].read_token >= token)
 
 
 def _answer(state: State, asked: Asked, index: int) -> None:

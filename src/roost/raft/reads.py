@@ -76,6 +76,11 @@ class Rounds:
     # 0 = there is none.  Always a time of *sending* plus `lease_s`, never one of hearing: the
     # voter's promise began when it took the heartbeat, which was later, so it ends later too.
     lease_end_s: float = 0.0
+    # Voters that are a quorum with us, and were the first to answer when all were asked; empty: the
+    # next round asks all, and finds out who is.
+    nearest: tuple[int, ...] = ()
+    # The newest round that was asked of `nearest` alone.
+    near_token: int = 0
     # False once somebody was told to campaign at once: it asks for votes that no lease refuses,
     # and may do so at any time while this term lasts.
     may_lease: bool = True
@@ -84,6 +89,12 @@ class Rounds:
     def count(self) -> int:
         """How many reads wait."""
         return len(self.on_way) + len(self.deferred)
+
+    @property
+    def oldest_near_token(self) -> int:
+        """The oldest round that waits for `nearest` alone; 0: there is none."""
+        on_way = self.on_way
+        return on_way[0].token if on_way and on_way[0].token <= self.near_token else 0
 
     def tokens_of(self, node: int) -> list[int]:
         """The tokens of the reads of `node` that wait, in the order they will not be answered."""

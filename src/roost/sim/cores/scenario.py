@@ -234,6 +234,13 @@ class Scenario:
         self.cluster.collect(node)
         yield from ()
 
+    def do_ask_all(self, words: Words) -> Iterator[str]:
+        """Rounds of reads that wait for the nearest alone are asked of all."""
+        node = self._node(words)
+        node.core.ask_all()
+        self.cluster.collect(node)
+        yield from ()
+
     def do_lease(self, words: Words) -> Iterator[str]:
         """What a lease lets a node read now."""
         node = self._node(words)
