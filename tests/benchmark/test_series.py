@@ -8,6 +8,7 @@ from bench.found import Found
 from bench.series import Bench, logged
 from bench.series_floor import FLOOR, PUT_P99_MS_MAX, held, shortfall
 from bench.series_load import BEGIN_S, Drive, drive, lines_of, values_of
+from bench.series_memory import filled
 from bench.series_servers import Roost
 
 
@@ -54,6 +55,9 @@ def test_questions_are_answered_by_all_rows_and_what_is_refused_ends_the_row() -
         floor = held(server, 0.4, lambda _text: None)
         assert floor.says["puts"] > 1
         assert floor.says["points/s"] > 0
+        passes = list(filled(server, 3, 200, 2))
+        assert [it.load for it in passes] == ["3 series, 300 points", "3 series, 600 points"]
+        assert server.answered({"name": "hour2"}) == 200
         with pytest.raises(RuntimeError, match="400"):
             drive(server, [b"no line"], 1)
     finally:
