@@ -16,13 +16,14 @@ from roost.errors import (
 )
 from roost.member import Member
 from roost.member.errors import RequestTooLarge
+from roost.member.hedge import HEDGE_S
 from roost.member.protocol import FRAME_DIGESTS
 from roost.outcome import Outcome
 from roost.peer import encode_frame
 from roost.raft import Role
 from roost.sim.members.loop import pass_time
 from roost.store import Txn
-from tests.member.members import TREE, Cluster, look_again, run_cluster
+from tests.member.members import DELAY_S_MEAN, TREE, Cluster, Machine, look_again, run_cluster
 
 # Longer than an election takes.
 CLOGGED_S = 0.6
@@ -254,6 +255,38 @@ def test_a_leader_with_a_lease_reads_without_asking_and_only_while_it_is_heard(
         assert asked
 
     run_cluster(tmp_path, 3, story, lease_reads=True)
+
+
+def test_a_follower_that_stands_still_keeps_a_read_no_longer_than_the_hedge(
+    tmp_path: Path,
+) -> None:
+    """A round is asked of the nearest alone; the other one answers it when that one does not."""
+
+    async def story(cluster: Cluster) -> None:
+        leader = await cluster.leader()
+        member = cluster.members[leader]
+        await cluster.put(leader, b"k", b"v")
+        loop = asyncio.get_running_loop()
+        urls = {
+            it.core.id: cluster.urls[cluster.names[at]][0] for at, it in cluster.members.items()
+        }
+        for _turn in range(4):
+            await member.read_barrier()
+            leading = member.core.state.leading
+            assert leading is not None
+            (nearest,) = leading.rounds.nearest
+            machine = cluster.network.machine(urls[nearest])
+            assert isinstance(machine, Machine)
+            machine.network.deafen(loop.time() + 0.5)
+            begun_s = loop.time()
+            await member.read_barrier()
+            # One way there and back, of the asked and of the other, and the hedge between.
+            assert loop.time() - begun_s < HEDGE_S + 20 * DELAY_S_MEAN
+            assert nearest not in leading.rounds.nearest
+            await pass_time(0.5)
+        assert member.core.role is Role.LEADER
+
+    run_cluster(tmp_path, 3, story, heartbeat_ms=400)
 
 
 def test_a_callback_that_raises_is_told_so_and_costs_nobody_else(tmp_path: Path) -> None:
