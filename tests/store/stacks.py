@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from roost.store.base_reader import BaseReader
 from roost.store.layer import Layer
+from roost.store.long_keys import Cut
 
 TREE, OTHER = 7, 8
 Rows = dict[bytes, bytes]
@@ -42,6 +43,21 @@ class DictBase(BaseReader):
             self.read_count += 1
             is_read = not keys_only and not any(key in it for it in covered)
             yield key, value if is_read else b""
+
+    def parts(
+        self,
+        tree_id: int,
+        first: bytes,
+        stop: bytes | None,
+        *,
+        reverse: bool,
+        keys_only: bool = False,
+        covered: Sequence[dict[bytes, bytes | None]] = (),
+        inside: bytes | None = None,
+    ) -> Iterator[tuple[bytes, bytes | Cut]]:
+        return self.items(
+            tree_id, first, stop, reverse=reverse, keys_only=keys_only, covered=covered
+        )
 
 
 class Write:

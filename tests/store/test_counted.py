@@ -138,6 +138,22 @@ def test_keys_of_many_bytes_are_not_looked_up_in_one_step(tmp_path: Path) -> Non
     assert it.counted.known(b"", None) == len(KEYS)
 
 
+def test_keys_of_many_bytes_are_counted_in_parts(tmp_path: Path) -> None:
+    """Issue 14: a block was so many keys of any length, a quarter of a gigabyte in one step."""
+    it = Counting(tmp_path)
+    long = [bytes([place]) * 600_000 for place in range(1, 9)]
+    it.write(long, [])
+    it.store.flush()
+    it.store._keeper.wait()
+    step_count = 0
+    while not it.counted.is_done:
+        it.counted.go_on()
+        step_count += 1
+    assert step_count >= 4, "two of them are a megabyte"
+    assert it.counted.known(b"", None) == len(long)
+    assert it.counted.known(b"", long[6]) is None, "that is counted by whoever asks, in slices"
+
+
 def test_a_range_whose_end_lies_among_very_many_that_are_gone_is_counted_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -8,12 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roost.store import Layer
+from roost.store import Layer, long_keys
 from roost.store.base_reader import BaseReader
 from roost.store.base_writer import BaseWriter
-from roost.store.long_keys import LONG_KEY_BYTES, PIECES, is_stem, names_of
+from roost.store.long_keys import LONG_KEY_BYTES, PIECES, is_stem, name_of, names_of
+from roost.store.view import View
+from roost.store.walk import Walk
 from tests.steps import steps_of
-from tests.store.stacks import in_range
+from tests.store.stacks import VALUES, Write, in_range, stacked
 
 TREE = 7
 A, B, FF = (it * LONG_KEY_BYTES for it in (b"a", b"b", b"\xff"))
@@ -83,6 +85,7 @@ def test_keys_of_many_pieces_are_a_dict_in_order(
     for first, stop in [*ranges, (b"", None)]:
         for reverse in (False, True):
             wanted = in_range(model, first, stop, reverse=reverse)
+            assert walked([], reader, first, stop, reverse=reverse) == wanted
             assert list(reader.items(TREE, first, stop, reverse=reverse)) == list(wanted)
             keys = reader.items(TREE, first, stop, reverse=reverse, keys_only=True)
             assert [key for key, _ in keys] == [key for key, _ in wanted]
@@ -94,13 +97,85 @@ def test_keys_of_many_pieces_are_a_dict_in_order(
     writer.close()
 
 
+def walked(
+    layers: list[Layer], reader: BaseReader, first: bytes, stop: bytes | None, *, reverse: bool
+) -> list[tuple[bytes, bytes]]:
+    """The rows of a walk that goes away at each level."""
+    walk, rows, part_count = Walk(View(layers, reader), TREE, first, stop, reverse=reverse), [], 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(long_keys, "LEVELS_A_PART", 1)
+        while not walk.is_done:
+            rows += walk.take(3)
+            part_count += 1
+            assert part_count < 1000, "it gets on"
+    return rows
+
+
 def _records_of(key: bytes) -> list[bytes]:
-    stems, name = names_of(TREE, key)
+    *stems, name = names_of(TREE, key)
+    assert len(key) < LONG_KEY_BYTES or name == name_of(TREE, key)
     assert all(is_stem(it) for it in stems)
     assert not is_stem(name)
     assert all(len(it) <= 511 for it in (*stems, name)), "LMDB takes no longer ones"
     assert b"".join([it[-LONG_KEY_BYTES:] for it in stems]) == key[: len(stems) * LONG_KEY_BYTES]
     return [*stems, name]
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    below=st.lists(st.sampled_from(KEYS), unique=True),
+    stack=st.lists(st.lists(st.builds(Write, st.sampled_from(KEYS), VALUES, st.sampled_from(STOPS),
+                                      of_range=st.booleans()), max_size=5), max_size=3),
+    first=st.sampled_from(KEYS),
+    stop=st.sampled_from(STOPS),
+    reverse=st.booleans(),
+)  # fmt: skip
+def test_a_walk_that_goes_away_at_each_level_reads_all_there_is(
+    below: list[bytes],
+    stack: list[list[Write]],
+    first: bytes,
+    stop: bytes | None,
+    reverse: bool,  # noqa: FBT001 - drawn
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """Above the base there are layers, which hide some and have others."""
+    base = dict.fromkeys(below, b"base")
+    writer = BaseWriter(tmp_path_factory.mktemp("base"), is_synced=False)
+    layer = Layer()
+    for key, value in base.items():
+        layer.put(TREE, key, value)
+    writer.commit(layer, 1, 1)
+    reader = writer.reader()
+    rows, layers = stacked(base, stack)
+    wanted = in_range(rows, first, stop, reverse=reverse)
+    assert walked(layers, reader, first, stop, reverse=reverse) == wanted
+    reader.close()
+    writer.close()
+
+
+@pytest.mark.parametrize(("byte", "reverse"), [(b"k", False), (b"\xff", True)])
+def test_no_step_between_two_keys_of_many_pieces_is_long(
+    writer: BaseWriter, byte: bytes, *, reverse: bool
+) -> None:
+    """Issue 14: with a megabyte the way from one to the other took 35 ms, and a get 6."""
+    keys = [byte * 90_000 + b"x", byte * 1000 + b"y" + byte * 90_000]
+    layer = Layer()
+    for key in keys:
+        layer.put(TREE, key, b"v")
+    writer.commit(layer, 1, 1)
+    reader: BaseReader = writer.reader()
+    assert steps_of(lambda: reader.get(TREE, keys[0])) < 40
+    walk = Walk(View([], reader), TREE, b"", None, reverse=reverse)
+    steps, rows = list[int](), list[tuple[bytes, bytes]]()
+    while not walk.is_done:
+        steps.append(steps_of(lambda: rows.extend(walk.take(256))))
+    assert [key for key, _ in rows] == sorted(keys, reverse=reverse)
+    assert max(steps) < 40 * long_keys.LEVELS_A_PART
+    # One of which there is nothing is not looked for further up than its range goes.
+    none = reader.items(TREE, keys[0] + b"y", keys[0] + b"z", reverse=reverse)
+    assert steps_of(lambda: rows.extend(none)) < 1000
+    assert len(rows) == len(keys)
+    reader.close()
 
 
 def test_what_is_done_to_one_key_costs_the_same_however_many_begin_alike(

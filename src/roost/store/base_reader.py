@@ -22,7 +22,7 @@ from roost.store.base import (
 )
 from roost.store.catalog import METADATA_ID
 from roost.store.errors import StoreCorrupt, StoreError
-from roost.store.long_keys import LONG_KEY_BYTES, below, names_of
+from roost.store.long_keys import LONG_KEY_BYTES, Cut, Levels, below, name_of
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -152,9 +152,37 @@ class BaseReader:
             PageCorrupt: LMDB does not find its way to it.
 
         """
+        rows = self._items(tree_id, first, stop, reverse, keys_only, covered)
+        try:
+            for key, value in rows:
+                assert not isinstance(value, Cut), "there are none but where they are asked for"
+                yield key, value
+        except READ_FAULTS as error:
+            raise self._told(error) from error
+
+    def parts(
+        self,
+        tree_id: int,
+        first: bytes,
+        stop: bytes | None,
+        *,
+        reverse: bool,
+        keys_only: bool = False,
+        covered: Sequence[dict[bytes, bytes | None]] = (),
+        inside: bytes | None = None,
+    ) -> Iterator[tuple[bytes, bytes | Cut]]:
+        """As `items`, and a cut now and then on the way to a long key, where a reader may go away.
+
+        It comes back with what the cut was (`Walk`); `inside` is that of one.
+
+        Raises:
+            ValueCorrupt, PageCorrupt: as `items`.
+
+        """
+        levels = Levels()
         try:
             yield from self._items(
-                tree_id, first, stop, reverse=reverse, keys_only=keys_only, covered=covered
+                tree_id, first, stop, reverse, keys_only, covered, inside=inside, levels=levels
             )
         except READ_FAULTS as error:
             raise self._told(error) from error
@@ -164,11 +192,13 @@ class BaseReader:
         tree_id: int,
         first: bytes,
         stop: bytes | None,
-        *,
-        reverse: bool,
-        keys_only: bool,
+        reverse: bool,  # noqa: FBT001 - of ours alone
+        keys_only: bool,  # noqa: FBT001 - the same
         covered: Sequence[dict[bytes, bytes | None]],
-    ) -> Iterator[tuple[bytes, bytes]]:
+        *,
+        inside: bytes | None = None,
+        levels: Levels | None = None,
+    ) -> Iterator[tuple[bytes, bytes | Cut]]:
         begin, end = bounds(tree_id, first, stop)
         with self._txn.cursor() as cursor:
             if reverse:
@@ -184,7 +214,7 @@ class BaseReader:
                     return
                 if len(name) >= LONG_KEY_BYTES + 2:
                     yield from self._long_items(
-                        name, first, stop, reverse=reverse, keys_only=keys_only, covered=covered
+                        name, first, stop, reverse, keys_only, covered, inside, levels
                     )
                 elif keys_only or (covered and _is_covered(name[2:], covered)):
                     yield name[2:], b""
@@ -196,14 +226,18 @@ class BaseReader:
         stem: bytes,
         first: bytes,
         stop: bytes | None,
-        *,
-        reverse: bool,
-        keys_only: bool,
+        reverse: bool,  # noqa: FBT001 - the same
+        keys_only: bool,  # noqa: FBT001 - the same
         covered: Sequence[dict[bytes, bytes | None]],
-    ) -> Iterator[tuple[bytes, bytes]]:
+        inside: bytes | None,
+        levels: Levels | None,
+    ) -> Iterator[tuple[bytes, bytes | Cut]]:
         with self._txn.cursor() as cursor:
-            for key, name in below(cursor, stem, first, stop, reverse=reverse):
-                if keys_only or (covered and _is_covered(key, covered)):
+            found = below(cursor, stem, first, stop, reverse=reverse, inside=inside, levels=levels)
+            for key, name in found:
+                if isinstance(name, Cut):
+                    yield key, name
+                elif keys_only or (covered and _is_covered(key, covered)):
                     yield key, b""
                 else:
                     yield key, open_sealed(name, cursor.value())
@@ -249,4 +283,4 @@ def _name_of(tree_id: int, key: bytes) -> bytes:
     """The record of a key's value."""
     if len(key) < LONG_KEY_BYTES:
         return tree_id.to_bytes(2, "big") + key
-    return names_of(tree_id, key)[1]
+    return name_of(tree_id, key)

@@ -10,7 +10,7 @@ the first may be asked again and the second may not.
 import os
 from collections.abc import Callable, Iterator
 from errno import EIO, ENOSPC
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 
 import lmdb
@@ -30,7 +30,7 @@ from roost.store.base import (
 from roost.store.base_reader import BaseReader
 from roost.store.errors import DiskFull
 from roost.store.layer import Layer, TreeLayer
-from roost.store.long_keys import LONG_KEY_BYTES, below, names_of, space_below
+from roost.store.long_keys import LONG_KEY_BYTES, below, names_of, space_of
 
 _FULL_BYTES = 1 << 20
 # So many rows are put in one call; and when as many are written, that is said.
@@ -235,10 +235,10 @@ class _Writing:
 
     def _write_long(self, tree_id: int, key: bytes, value: bytes | None) -> None:
         """Write a key of several records; a stem is there as long as something is below it."""
-        stems, name = names_of(tree_id, key)
+        *stems, name = names = names_of(tree_id, key)
         if value is None:
             if self._delete(name):
-                self._drop_stems(stems)
+                self._drop_stems(names)
             return
         self._put(name, seal(name, value))
         for stem in reversed(stems):
@@ -246,10 +246,10 @@ class _Writing:
                 break
             self._put(stem, seal(stem, b""))
 
-    def _drop_stems(self, stems: list[bytes]) -> None:
+    def _drop_stems(self, names: list[bytes]) -> None:
         """Remove those, the last one first, below which nothing is any more."""
-        for stem in reversed(stems):
-            space = space_below(stem)
+        for stem, lower in reversed(list(pairwise(names))):
+            space = space_of(lower)
             if self._cursor.set_range(space) and bytes(self._cursor.key()).startswith(space):
                 break
             self._delete(stem)

@@ -20,7 +20,7 @@ PARTS_ID = 2
 FIRST_TREE_ID, LAST_TREE_ID = 3, 65534
 METADATA_NAME, PARTS_NAME = "$metadata", "$parts"
 # Raised with every change of what any room writes: `tests/etcd/test_layout.py`.
-STORAGE_VERSION = 9
+STORAGE_VERSION = 10
 VERSION_KEY = b"storage_version"
 GUID_KEY = b"guid"
 _NAME_CHARACTERS_MAX = 128

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from roost.store.census import Census, MiscountError, Ranks, TooFar
 from roost.store.layer import FEW_MAX, Layer, TreeLayer
+from roost.store.long_keys import Cut
 from roost.store.view import View
 from roost.store.walk import PASSED_MAX
 
@@ -17,8 +18,10 @@ Newness = Callable[[View], Callable[[bytes], bool]]
 Growth = Callable[[View, Layer], int]
 # Of so many keys at once not each is looked up, and no more than FEW_MAX of them may be set.
 _MANY = 2000
-# Of keys with more bytes together none is looked up: one of 1 MiB takes 5 ms (2026-11-27).
+# Of keys with more bytes together none is looked up: one of 1 MiB takes 0.8 ms (2026-11-27).
 _LOOKED_UP_BYTES = 1 << 20
+# Of keys with more bytes together, which are joined of thousands of pieces, a walk goes no further.
+_WALKED_BYTES = 1 << 20
 # At the ends of so many ranges is looked how many keys lie in them.
 _RANGES_MAX = 8
 
@@ -144,13 +147,18 @@ class Counted:
         return self._census.count(first, stop, self._walk)
 
     def _walk(self, first: bytes, stop: bytes | None) -> Iterator[bytes]:
-        passed_count = 0
+        passed_count, left = 0, _WALKED_BYTES
         for key, value in self._view.walk(self._tree_id, first, stop, keys_only=True):
+            if isinstance(value, Cut):
+                raise TooFar(key)
+            left -= len(key)
             if value is not None:
                 yield key
+                if left <= 0:
+                    raise TooFar(key + b"\0")
                 continue
             passed_count += 1
-            if passed_count == PASSED_MAX:
+            if passed_count == PASSED_MAX or left <= 0:
                 raise TooFar(key + b"\0")
 
 

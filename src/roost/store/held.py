@@ -21,6 +21,7 @@ from roost.errors import Overloaded
 from roost.store.base_reader import BaseReader
 from roost.store.errors import HeldViewLost
 from roost.store.layer import Layer
+from roost.store.long_keys import Cut
 from roost.store.stack import Held, LayerStack
 from roost.store.view import View
 
@@ -256,6 +257,20 @@ class _NoBase(BaseReader):
         keys_only: bool = False,  # noqa: ARG002 - the same
         covered: Sequence[dict[bytes, bytes | None]] = (),  # noqa: ARG002 - the same
     ) -> Iterator[tuple[bytes, bytes]]:
+        """Say that it is gone, at once."""
+        raise self._gone()
+
+    def parts(
+        self,
+        tree_id: int,  # noqa: ARG002 - as its base
+        first: bytes,  # noqa: ARG002 - the same
+        stop: bytes | None,  # noqa: ARG002 - the same
+        *,
+        reverse: bool,  # noqa: ARG002 - the same
+        keys_only: bool = False,  # noqa: ARG002 - the same
+        covered: Sequence[dict[bytes, bytes | None]] = (),  # noqa: ARG002 - the same
+        inside: bytes | None = None,  # noqa: ARG002 - the same
+    ) -> Iterator[tuple[bytes, bytes | Cut]]:
         """Say that it is gone, at once."""
         raise self._gone()
 

@@ -1,12 +1,15 @@
 """Reading through layers: a look-up goes from the top down, a scan merges (D2)."""
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Final
 
 from roost.compiled import mypyc_attr
 from roost.store.base_reader import BaseReader
 from roost.store.layer import MISSING, Layer, TreeLayer
+from roost.store.long_keys import Cut, after_all
 
-_Row = tuple[bytes, bytes | None]
+_Row = tuple[bytes, bytes | Cut | None]
+_INSIDE: Final = Cut.INSIDE
 # The rows that lie below all layers, in a range.
 _Items = Callable[[bytes, bytes | None], Iterator[_Row]]
 
@@ -49,7 +52,11 @@ def _in_gaps(
 
 
 def _over(upper: Iterator[_Row], lower: Iterator[_Row]) -> Iterator[_Row]:
-    """Two sources as one, in the order of keys; of a key that both have the upper one speaks."""
+    """Two sources as one, in the order of keys; of a key that both have the upper one speaks.
+
+    A cut of the lower one comes in the order of its key, and is left out where the upper one has
+    that.
+    """
     above = next(upper, None)
     if above is not None:
         for row in lower:
@@ -71,11 +78,14 @@ def _over(upper: Iterator[_Row], lower: Iterator[_Row]) -> Iterator[_Row]:
 
 
 def _over_back(upper: Iterator[_Row], lower: Iterator[_Row]) -> Iterator[_Row]:
-    """As `_over`, from the last key to the first."""
+    """As `_over`, from the last key to the first; where the lower one is inside says it alone."""
     above = next(upper, None)
     if above is not None:
         for row in lower:
             key = row[0]
+            if row[1] is _INSIDE:
+                yield row
+                continue
             while above is not None and above[0] > key:
                 yield above
                 above = next(upper, None)
@@ -153,7 +163,7 @@ class View:
             return
         rows = self.walk(tree_id, first, stop, reverse=reverse, keys_only=keys_only)
         for key, value in rows:
-            if value is not None:
+            if value is not None and not isinstance(value, Cut):
                 yield key, value
 
     def walk(
@@ -164,11 +174,13 @@ class View:
         *,
         reverse: bool = False,
         keys_only: bool = False,
-    ) -> Iterator[tuple[bytes, bytes | None]]:
+        inside: bytes | None = None,
+    ) -> Iterator[tuple[bytes, bytes | Cut | None]]:
         """As `iterate`, and None for each key that is passed because it was deleted above.
 
         Whoever reads in parts counts these as well: a range may have a million of them.  Of what
-        lies in a range that was deleted as such nothing is passed.
+        lies in a range that was deleted as such nothing is passed.  And there are cuts, between
+        keys that are far from each other (`BaseReader.parts`); `inside` is that of one.
         """
         trees = [
             tree
@@ -177,10 +189,20 @@ class View:
         ]
         base = self._base
         covered = [tree.values for tree in trees if tree.values]
+        behind = None if inside is None else after_all(inside)
 
         def items_of_base(first: bytes, stop: bytes | None) -> Iterator[_Row]:
-            return base.items(
-                tree_id, first, stop, reverse=reverse, keys_only=keys_only, covered=covered
+            if behind is not None and behind <= first:
+                return iter(())  # it has been here
+            is_there = stop is None or (behind is not None and behind <= stop)
+            return base.parts(
+                tree_id,
+                first,
+                stop,
+                reverse=reverse,
+                keys_only=keys_only,
+                covered=covered,
+                inside=inside if is_there else None,
             )
 
         return _rows(trees, 0, items_of_base, first, stop, reverse=reverse)

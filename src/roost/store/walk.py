@@ -6,24 +6,35 @@ state only if the view is (`held`).
 
 Keys that were deleted, and are not gone from the base yet, are passed: a part ends behind
 PASSED_MAX of them, if it has rows or not.  A key may be as long as a value: its bytes count alike,
-whether it is handed out or passed.
+whether it is handed out or passed.  And on the way from one long key to another a part ends after
+so many levels (`long_keys`).
 """
 
-from roost.store.long_keys import LONG_KEY_BYTES
+from roost.store.long_keys import LEVELS_A_PART, LONG_KEY_BYTES, Cut
 from roost.store.view import View
 
 PASSED_MAX = 512
 BYTES_MAX = 256 << 10
 # What a part has cost, in rows: so many keys that were passed, and so many bytes, are one.
 _PASSED_A_ROW_LOG2, _BYTES_A_ROW_LOG2 = 1, 13
-# The way to a long key leads through a record for each of its pieces: its bytes count for more.
+# A long key is hashed, and is put together of pieces: its bytes count for more.
 _LONG_LOG2 = 3
 
 
 class Walk:
     """Where a reader of a range has come."""
 
-    __slots__ = ("_first", "_reverse", "_stop", "_tree_id", "_view", "cost", "is_done", "keys_only")
+    __slots__ = (
+        "_first",
+        "_inside",
+        "_reverse",
+        "_stop",
+        "_tree_id",
+        "_view",
+        "cost",
+        "is_done",
+        "keys_only",
+    )
 
     def __init__(
         self,
@@ -40,6 +51,8 @@ class Walk:
         self._tree_id = tree_id
         self._first, self._stop = first, stop
         self._reverse = reverse
+        # Where the last part of one that goes back has ended, on the way to a long key.
+        self._inside: bytes | None = None
         # May be changed on the way; see `View.iterate`.
         self.keys_only = keys_only
         # Whether the end has been seen.
@@ -58,14 +71,24 @@ class Walk:
         Keys that were passed count as well.  There may be none, though more follow.
         """
         rows: list[tuple[bytes, bytes]] = []
-        left, passed_count, key = bytes_max, 0, b""
-        for key, value in self._view.walk(
+        left, passed_count, key, level_count = bytes_max, 0, None, 0
+        found = self._view.walk(
             self._tree_id,
             self._first,
             self._stop,
             reverse=self._reverse,
             keys_only=self.keys_only,
-        ):
+            inside=self._inside,
+        )
+        self._inside = None
+        for at, value in found:
+            if isinstance(value, Cut):
+                level_count = LEVELS_A_PART
+                self._go_to(key)
+                self._go_away(at, value)
+                key = None
+                break
+            key = at
             left -= len(key) if len(key) < LONG_KEY_BYTES else len(key) << _LONG_LOG2
             if value is None:
                 passed_count += 1
@@ -78,10 +101,25 @@ class Walk:
                 break
         else:
             self.is_done = True
+        self._go_to(key)
         passed, read = passed_count >> _PASSED_A_ROW_LOG2, bytes_max - left >> _BYTES_A_ROW_LOG2
-        self.cost = 1 + len(rows) + passed + read
+        self.cost = 1 + len(rows) + passed + read + level_count
+        return rows
+
+    def _go_to(self, key: bytes | None) -> None:
+        """The last key that has been come to, if there is one."""
+        if key is None:
+            return
         if self._reverse:
             self._stop = key
         else:
             self._first = key + b"\0"
-        return rows
+
+    def _go_away(self, at: bytes, cut: Cut) -> None:
+        """Come back to where a cut is."""
+        if cut is Cut.INSIDE:
+            self._inside = at
+        elif self._reverse:
+            self._stop = at
+        else:
+            self._first = at

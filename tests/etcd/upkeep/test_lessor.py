@@ -21,6 +21,7 @@ from roost.outcome import Done
 from roost.proto import rpc_pb2 as pb
 from roost.sim.members.loop import run_virtually, until_idle
 from roost.store import View
+from roost.store.long_keys import Cut
 from tests.etcd.replica import Answer, LocalReplica
 from tests.samples import SAMPLES
 from tests.steps import steps_of
@@ -358,8 +359,11 @@ class CountingView(View):
         *,
         reverse: bool = False,
         keys_only: bool = False,
-    ) -> Iterator[tuple[bytes, bytes | None]]:
-        for row in super().walk(tree_id, first, stop, reverse=reverse, keys_only=keys_only):
+        inside: bytes | None = None,
+    ) -> Iterator[tuple[bytes, bytes | Cut | None]]:
+        for row in super().walk(
+            tree_id, first, stop, reverse=reverse, keys_only=keys_only, inside=inside
+        ):
             self.row_count += 1
             yield row
 
