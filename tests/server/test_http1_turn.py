@@ -44,6 +44,26 @@ def test_a_head_waits_for_the_first_piece_only_if_a_length_was_said() -> None:
     assert len(line.over) == 2
 
 
+def test_a_last_piece_and_the_end_are_one_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = Line()
+    writes: list[bytes] = []
+    monkeypatch.setattr(line, "write", writes.append)
+    turn = turn_on(line)
+    turn.begin(200, [])
+    turn.end(b"0123456789abcdef")
+    assert writes[1:] == [b"10\r\n0123456789abcdef\r\n0\r\n\r\n"]
+    turn.end(b"more")
+    turn = turn_on(line)
+    turn.begin(200, [(b"content-length", b"2")], length=2)
+    turn.end(b"ab")
+    assert writes[2:] == [b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nab"]
+    turn = turn_on(line, method="HEAD")
+    turn.begin(200, [])
+    turn.end(b"a body that nobody is sent")
+    assert writes[3:] == [b"HTTP/1.1 200 OK\r\n\r\n"]
+    assert len(line.over) == 3
+
+
 def test_a_length_is_kept_or_the_connection_ends() -> None:
     line = Line()
     turn = turn_on(line)

@@ -139,9 +139,10 @@ class AsgiTaker:
             fields = list(message.get("headers", ()))
             turn.begin(message["status"], fields, length=_length_of(fields))
             return
-        turn.send(message.get("body", b""))
-        if not message.get("more_body", False):
-            turn.end()
+        if message.get("more_body", False):
+            turn.send(message.get("body", b""))
+        else:
+            turn.end(message.get("body", b""))
             self._wake()
 
 

@@ -174,11 +174,11 @@ class DirectExchange:
                 turn.end()
                 return
             while (piece := None if carrier.is_full else quick.take()) is not None:
-                turn.send(piece)
                 if quick.is_over:
                     answer.close()
-                    turn.end()
+                    turn.end(piece)
                     return
+                turn.send(piece)
                 if quick.hear(partial(self._send_quickly, answer, quick)):
                     return
             self._exchanges.tasks.start(self._send_each(answer))

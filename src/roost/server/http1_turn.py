@@ -196,10 +196,20 @@ class Turn:
         self.carrier.write(self._head + piece if self._head else piece)
         self._head = b""
 
-    def end(self) -> None:
-        """That was all."""
+    def end(self, piece: bytes = b"") -> None:
+        """That was all, with a last piece; both leave as one packet, each of which costs a call.
+
+        Raises:
+            ValueError: it is longer than was said.
+
+        """
         if self.is_over:
             return
+        if piece and self._is_chunked and self.method != "HEAD":
+            self.carrier.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(piece), piece))
+            self._finish()
+            return
+        self.send(piece)
         if self._head:
             self.carrier.write(self._head)
         if self._is_chunked:

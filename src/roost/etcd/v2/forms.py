@@ -254,6 +254,8 @@ def _asked(form: Form, method: str, path: bytes) -> Reading | Change:
     """
     if method == "PUT" and form.has_only(b"value"):  # what there is most of
         return Change(Kind.SET, path, form.text(b"value"))
+    if method == "GET" and form.has_only(b"wait") and form.flag(b"wait"):  # and next to that
+        return Reading(path, False, False, False, True, False, 0)
     prev_index = form.number(b"prevIndex", Reason.INDEX_NOT_A_NUMBER)
     wait_index = form.number(b"waitIndex", Reason.INDEX_NOT_A_NUMBER)
     is_recursive = form.flag(b"recursive")

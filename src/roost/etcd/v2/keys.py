@@ -71,6 +71,7 @@ class Keys:
     ) -> None:
         """A request has so many seconds; `heartbeat_s` 0 is no newlines."""
         self._border = border
+        self._cluster = (b"x-etcd-cluster-id", b"%x" % border.replica.cluster_id)
         self._gate = gate
         self._leading = leading
         self._trees = trees
@@ -163,18 +164,15 @@ class Keys:
 
     def _refused(self, error: RoostError) -> Answer:
         fault = fault_of(error)
-        headers = (*self._cluster(), _index_field(fault.index), JSON)
+        headers = (self._cluster, _index_field(fault.index), JSON)
         return Answer(fault.status, fault.body, headers)
-
-    def _cluster(self) -> Fields:
-        return ((b"x-etcd-cluster-id", b"%x" % self._border.replica.cluster_id),)
 
     def _head(self, index: int) -> Fields:
         """What stands before an answer; `index` is the store's."""
         replica = self._border.replica
         applied_index = replica.store.held_views.newest_index()
         return (
-            *self._cluster(),
+            self._cluster,
             JSON,
             _index_field(index),
             (b"x-raft-index", b"%d" % applied_index),
