@@ -173,6 +173,8 @@ def test_what_is_not_here_is_said_in_etcds_words(
 ) -> None:
     answer = ask(Source(), path, method=method)
     assert (answer.status, answer.body) == (status, body)
+    # RFC 9110, 15.5.6: who refuses a method says which there are.
+    assert answer.headers.get("allow") == ("GET, HEAD" if status == 405 else None)
 
 
 @pytest.mark.parametrize(

@@ -367,6 +367,7 @@ def test_who_asks_for_another_protocol_is_answered_in_this_one_and_fills_no_log(
         ),
         (b"CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n", b"HTTP/1.1 400 Bad Request"),
         (b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n", b"HTTP/1.1 400 Bad Request"),
+        (b"DELETE /a#b HTTP/1.1\r\nHost: x\r\n\r\n", b"HTTP/1.1 400 Bad Request"),
         (b"GET / HTTP/1.0\r\n\r\n", b"HTTP/1.1 200 OK"),
         (b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b"HTTP/1.1 200 OK"),
     ],

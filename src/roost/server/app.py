@@ -13,6 +13,7 @@ from typing import Protocol
 
 import msgspec
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -194,8 +195,10 @@ async def _not_found(request: Request, _error: Exception) -> Response:
     return PlainTextResponse(text, status_code=404)
 
 
-async def _not_allowed(_request: Request, _error: Exception) -> Response:
-    return PlainTextResponse(_NOT_ALLOWED, status_code=405)
+async def _not_allowed(_request: Request, error: Exception) -> Response:
+    said = error.headers if isinstance(error, HTTPException) else None
+    methods = sorted((said or {}).get("Allow", "").split(", "))  # Starlette's are those of a set
+    return PlainTextResponse(_NOT_ALLOWED, status_code=405, headers={"allow": ", ".join(methods)})
 
 
 class _Front:

@@ -260,9 +260,13 @@ class Http1Protocol:
         self._units += UNITS_A_REQUEST
         parser, url = self._parser, self._url
         assert parser is not None, "we are connected"
-        if url.startswith(b"/") and b"#" not in url and url.isascii():
+        if b"#" in url:  # what stands before it is not what was meant (RFC 9112, 3.2)
+            raise ValueError("nobody asks for a part of a page")
+        if url.startswith(b"/") and url.isascii():
             path, _, query = url.partition(b"?")
         else:
+            if b"#" in url:  # what stands before it is not what was meant (RFC 9112, 3.2)
+                raise ValueError("a part of a page is not asked for")
             parsed = httptools.parse_url(url)
             path, query = parsed.path, parsed.query or b""
             path.decode("ascii")

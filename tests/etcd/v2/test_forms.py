@@ -211,3 +211,38 @@ def test_a_long_form_is_read_in_steps_that_are_bounded() -> None:
     with pytest.raises(Fault) as caught:
         read(request(body=b"value=" + b"%41" * 200_000 + b"%4"))
     assert caught.value.cause == b'invalid URL escape "%4"'
+
+
+@pytest.mark.parametrize("kind", [b"/", b"bogus/", b"a b", FORM + b";;;", FORM + b"; x"])
+def test_a_body_that_says_to_be_nothing_is_refused_and_its_value_not_lost(kind: bytes) -> None:
+    """As Go's ParseForm does; what is another kind of body is not looked at."""
+    with pytest.raises(Fault) as refused:
+        read(request(body=b"value=1", kind=kind))
+    assert refused.value.reason is Reason.INVALID_FORM
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (FORM + b"; charset=utf-8", b"1"),
+        (FORM.upper() + b' ; a="b c";', b"1"),
+        (b"multipart/form-data; boundary=x", b""),
+        (b"text", b""),
+        (b"", b""),
+    ],
+)
+def test_a_body_is_a_form_when_it_says_so(kind: bytes, value: bytes) -> None:
+    asked = read(request(body=b"value=1", kind=kind))
+    assert isinstance(asked, Change)
+    assert asked.value == value
+
+
+@pytest.mark.parametrize("text", [b"true", b"1", b"T"])
+def test_a_plain_wait_is_as_any_other(text: bytes) -> None:
+    plain = read(request("GET", b"wait=" + text))
+    assert plain == read(request("GET", b"recursive=false&wait=" + text))
+    assert isinstance(plain, Reading)
+    assert plain.is_wait
+    assert read(request("GET", b"wait=false")) == read(request("GET"))
+    with pytest.raises(Fault, match="Invalid field"):
+        read(request("PUT", b"wait=true"))

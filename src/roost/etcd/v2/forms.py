@@ -22,6 +22,12 @@ PARAMETERS_MAX = 1000
 _TRUE = frozenset({b"1", b"t", b"T", b"TRUE", b"true", b"True"})
 _FALSE = frozenset({b"0", b"f", b"F", b"FALSE", b"false", b"False"})
 _NUMBER = re.compile(rb"[0-9]+")
+# A media type with its parameters (RFC 9110, 8.3.1).
+_WORD = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
+_KIND = re.compile(
+    rb"\s*" + _WORD + rb"(?:/" + _WORD + rb")?\s*"
+    rb"(?:;\s*" + _WORD + rb"\s*=\s*(?:" + _WORD + rb'|"[^"]*+")\s*)*+;?\s*'
+)
 _NUMBER_MAX = (1 << 64) - 1
 _DIGITS_MAX = 100
 _HEX = b"0123456789abcdefABCDEF"
@@ -75,11 +81,20 @@ def _part_unescaped(text: bytes) -> bytes:
 
 
 def _has_form(request: Request) -> bool:
-    """Whether its body has parameters."""
+    """Whether its body has parameters.
+
+    Raises:
+        Fault: what it says to be is nothing: a value may be in it, and would be lost.
+
+    """
     if not request.body or request.method not in ("PUT", "POST"):
         return False
     kind = request.headers.get(b"content-type", b"")
-    return kind == FORM or kind.partition(b";")[0].strip().lower() == FORM
+    if kind == FORM:
+        return True
+    if kind and not _KIND.fullmatch(kind):
+        raise Fault(Reason.INVALID_FORM, f"{kind.decode(errors='replace')!r} is no media type")
+    return kind.partition(b";")[0].strip().lower() == FORM
 
 
 def _parts_of(text: bytes) -> list[bytes]:

@@ -62,7 +62,7 @@ class Interface:
         try:
             path = unescaped(request.raw_path)
         except BadEscape as error:
-            reply(Answer(400, f"{error}\n".encode()))
+            reply(Answer(400, f"{error}\n".encode(), (TEXT,)))
             return
         if not path.startswith(b"/v2/"):
             if path.startswith(b"/v1/"):
