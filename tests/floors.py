@@ -419,9 +419,11 @@ FLOORS = {
         errors
     """,
     "roost.etcd.access": """
+        questions
         callers | jwt_tokens | passwords | signing
         changes | judge | tokens
         attempts | hashers | names | users
+        permitted
     """,
     "roost.etcd.model": """
         kv | txn_reading
@@ -459,7 +461,7 @@ FLOORS = {
         auth | election | lock | maintenance | watch_hub
         candidates | cluster | copies | kv | latecomers | lease | logins | operations | turns
         desk
-        learners | long_reads | places
+        learners | long_reads | places | watch_rights
         watchers
         answering | checks | costly | hashing | interface | range_index | requests | rights | texts
     """,

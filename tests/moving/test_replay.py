@@ -91,7 +91,7 @@ def test_requests_go_on_at_the_revision_of_the_store(tmp_path: Path) -> None:
         mvcc = Mvcc(store)
         assert keys_of(store) == {b"a": b"new", b"lost": b"", b"y": b"2"}
         assert (mvcc.revision(store.view), mvcc.compacted(store.view)) == (9, 5)
-        assert at_once(leases.first_key(mvcc, store.view, LEASE, b"", None)) is None
+        assert at_once(leases.first_key(mvcc, store.view, LEASE, b"")) is None
     assert (taken.revision, taken.compacted, taken.key_count) == (9, 5, 3)
     assert (taken.replayed_count, taken.history_count) == (5, 9)
 

@@ -42,10 +42,10 @@ def test_keys_are_what_they_were_at_every_revision_that_is_kept(tmp_path: Path) 
         assert [tuple(it[:5]) for it in now] == [
             (b"a", 2, 4, 2, b"3"), (b"b\0", 3, 3, 1, b"1"), (b"lost", 6, 6, 1, b""),
         ]  # fmt: skip
-        before = mvcc.at(view, b"c", 4)
+        before = at_once(mvcc.at(view, b"c", 4))
         assert before is not None
         assert decode_key_value(before).value == b"2"
-        assert mvcc.at(view, b"c", 5) is None
+        assert at_once(mvcc.at(view, b"c", 5)) is None
         # What is compacted and still there is removed by the first leader.
         assert view.get(mvcc.meta, COMPACTING_KEY) == b""
     assert taken == Taken(
@@ -58,7 +58,7 @@ def test_leases_come_with_what_is_left_of_them_and_their_keys(tmp_path: Path) ->
     with imported(tmp_path) as (store, _):
         mvcc, view = Mvcc(store), store.view
         assert leases.get(mvcc, view, LEASE) == leases.Lease(60, 5)
-        assert at_once(leases.first_key(mvcc, view, LEASE, b"", None)) == b"b\0"
+        assert at_once(leases.first_key(mvcc, view, LEASE, b"")) == b"b\0"
         # The lease of another key is gone: the key says so, and goes with nobody.
         assert list(view.iterate(mvcc.lease_keys)) == [(LEASE + b"b\0", b"")]
         txn = store.begin()

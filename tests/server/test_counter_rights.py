@@ -8,7 +8,8 @@ import pytest
 from roost.counters import rights
 from roost.counters.rights import Needed
 from roost.errors import ModelRefused, RoostError
-from roost.etcd.access.judge import First
+from roost.etcd.access.judge import Checking, First
+from roost.etcd.model.costs import Costs, at_once
 from roost.server.counter_rights import CounterRights
 
 pytestmark = pytest.mark.pure("its border is a fake")
@@ -24,21 +25,24 @@ class Judge:
         self.asked.append("root")
         raise ModelRefused(7, "denied")
 
-    def need_read(self, key: bytes, range_end: bytes = b"") -> None:
+    def need_read(self, key: bytes, range_end: bytes = b"") -> Costs[None]:
+        yield 1
         self.asked.append("read")
         if not (key.startswith(b"counters/a") and range_end <= b"counters/b"):
             raise ModelRefused(7, "denied")
 
-    def need_read_all(self, first: First) -> None:
+    def need_read_all(self, first: First) -> Costs[None]:
         self.asked.append("read all")
-        self._need(first)
+        return self._need(first)
 
-    def need_write_all(self, first: First) -> None:
+    def need_write_all(self, first: First) -> Costs[None]:
         self.asked.append("write all")
-        self._need(first)
+        return self._need(first)
 
-    def _need(self, first: First) -> None:
-        if first(b"", b"counters/a") is not None or first(b"counters/b", None) is not None:
+    def _need(self, first: First) -> Costs[None]:
+        lowest = yield from first(b"")
+        behind = yield from first(b"counters/b")
+        if (lowest is not None and lowest < b"counters/a") or behind is not None:
             raise ModelRefused(7, "denied")
 
 
@@ -51,7 +55,7 @@ class Border:
     def admit(
         self,
         caller: object,
-        check: Callable[[Any], None],
+        check: Callable[[Any], Checking],
         allowed: Callable[[], None],
         refused: Callable[[RoostError], None],
         *,
@@ -60,7 +64,9 @@ class Border:
         assert caller is None
         assert is_local, "a member that is cut off answers"
         try:
-            check(self.judge)
+            steps = check(self.judge)
+            if steps is not None:
+                at_once(steps)
         except ModelRefused as refusal:
             refused(refusal)
         else:

@@ -11,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from roost.server import ClientPort, Listener, ServerConfig, http1
 from roost.server.http1_turn import Turn
+from roost.server.intake import TURN_UNITS
 from roost.testing.patience import PATIENCE_S
 
 Story = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -251,9 +252,47 @@ def test_what_is_answered_or_taken_at_once_is_so_a_part_a_turn(
         assert now == total
         a_piece = http1.BODY_PIECE_BYTES // 6 if counted == "pieces" else http1.PIECE_BYTES // 25
         unit = 1 if counted == "pieces" else http1.UNITS_A_REQUEST
-        assert most <= http1.UNITS_A_STEP // unit + a_piece
+        assert most <= TURN_UNITS // unit + a_piece
         assert turns >= total // most
         protocol.connection_lost(None)
+
+    asyncio.run(main())
+
+
+def test_a_turn_has_so_much_time_for_all_connections_together() -> None:
+    """Issue 14: each of a thousand that came at once had a share of its own, in one turn."""
+    taker = AtOnce()
+    plain = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+    chunked = b"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+
+    async def main() -> None:
+        http = http1.Http1(taker.begin)
+        each = [http1.Http1Protocol(http, lambda: None) for _ in range(200)]
+        for protocol in each:
+            protocol.connection_made(Wire())
+        for protocol in each:
+            protocol.data_received(10 * plain + 10 * chunked)
+        counts = [taker.begun]
+        assert http.intake.waiting_count > 150
+        while taker.whole < 4000:
+            await asyncio.sleep(0)
+            counts.append(taker.begun - sum(counts))
+        assert taker.begun == 4000
+        assert max(counts) <= TURN_UNITS // http1.UNITS_A_REQUEST + http1.PIECE_BYTES // 25
+        assert http.intake.waiting_count == 0
+        # Who has nothing left, and comes alone, is answered at once.
+        while not http.intake.budget():
+            await asyncio.sleep(0)
+        each[0].data_received(plain)
+        assert taker.whole == 4001
+        # What stood in line and is gone is passed over.
+        for protocol in each:
+            protocol.data_received(20 * plain)
+            protocol.connection_lost(None)
+        before = taker.begun
+        while http.intake.waiting_count:
+            await asyncio.sleep(0)
+        assert taker.begun == before
 
     asyncio.run(main())
 

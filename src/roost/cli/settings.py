@@ -116,7 +116,7 @@ NOTED: tuple[Flag, ...] = (
     Flag("experimental-initial-corrupt-check", bool, False, "state digests are always compared"),
     Flag("experimental-corrupt-check-time", str, "0s", "state digests are always compared"),
     Flag("experimental-enable-lease-checkpoint", bool, False, "leases are always checkpointed"),
-    Flag("experimental-compaction-batch-limit", int, 1000, "compaction removes 1000 at a time"),
+    Flag("experimental-compaction-batch-limit", int, 1000, "compaction removes 100 at a time"),
     Flag("experimental-warning-apply-duration", str, "100ms", "applying writes to memory only"),
     Flag("experimental-txn-mode-write-with-shared-buffer", bool, True, _BBOLT),
     Flag("experimental-bootstrap-defrag-threshold-megabytes", int, 0, _BBOLT),

@@ -20,11 +20,13 @@ from roost.database.model import Light, Long, Operation, Steps, Txn
 from roost.errors import CallerGone, Refused, RoostError
 from roost.etcd import errors
 from roost.etcd.access.callers import Callers
-from roost.etcd.access.judge import Check, CheckIsLong, Judge
+from roost.etcd.access.judge import Check, Checking, Judge
+from roost.etcd.access.questions import Questions
 from roost.etcd.access.signing import Signature, sign, signed
 from roost.etcd.access.tokens import Identity
 from roost.etcd.access.users import Auth
 from roost.etcd.limits import Limits
+from roost.etcd.model.costs import are_over, in_slices
 from roost.etcd.ports import Replica
 from roost.outcome import Done, Outcome, ReadDone, Waiting, settle_future, told_read
 
@@ -43,6 +45,7 @@ class Border:
         self.replica = replica
         self.auth = auth
         self.callers = callers
+        self.questions = Questions(replica, auth, callers)
         self.limits = limits
         # Requests that no answer of the cluster was had for.
         self.failed_write_count = self.failed_read_count = 0
@@ -76,56 +79,36 @@ class Border:
 
     def _run_as(self, txn: Txn, body: bytes) -> bytes | Long:
         """Operation: run another one for a user."""
-        try:
-            name, inner = self._checked(txn, body)
-        except CheckIsLong:
-            return Long(lambda its: self._run_long_as(its, body))
-        return self._operations[name](txn, inner)
+        signature, inner = signed(body)
+        check = self._checking(txn, signature, inner)
+        if check is None or are_over(check, txn):
+            return self._operations[signature.operation](txn, inner)
+        return Long(lambda its: self._run_long_as(its, body))
 
     def _run_long_as(self, txn: Txn, body: bytes) -> Steps:
         """The same, where it takes many turns to know whether the user may."""
         signature, inner = signed(body)
-        judge, name = self._judge_of(txn, signature), signature.operation
-        while judge is not None:
-            try:
-                self._checks[name](judge, inner)
-            except CheckIsLong:
-                yield
-                judge.look_on()
-            else:
-                break
-        outcome = self._operations[name](txn, inner)
+        check = self._checking(txn, signature, inner)
+        if check is not None:
+            yield from in_slices(check)
+        outcome = self._operations[signature.operation](txn, inner)
         return (yield from outcome.run(txn)) if isinstance(outcome, Long) else outcome
 
     def _run_light_as(self, txn: Txn, body: bytes) -> bytes | None:
-        try:
-            name, inner = self._checked(txn, body)
-        except CheckIsLong:
-            return None
-        return self._lights[name](txn, inner)
-
-    def _checked(self, txn: Txn, body: bytes) -> tuple[str, bytes]:
-        """What a user runs who may, and with what.
-
-        Raises:
-            CheckIsLong: to know whether he may takes longer than a turn has time for.
-
-        """
         signature, inner = signed(body)
-        judge = self._judge_of(txn, signature)
-        if judge is not None:
-            try:
-                self._checks[signature.operation](judge, inner)
-            finally:
-                txn.cost += judge.cost
-        return signature.operation, inner
+        check = self._checking(txn, signature, inner)
+        if check is None or are_over(check, txn):
+            return self._lights[signature.operation](txn, inner)
+        return None
 
-    def _judge_of(self, txn: Txn, signature: Signature) -> Judge | None:
-        """Who says what that user may do; None = everybody may everything."""
+    def _checking(self, txn: Txn, signature: Signature, body: bytes) -> Checking:
+        """What it takes to know whether that user may; None = he may."""
         if not self.auth.is_enabled(txn):
             return None
         identity = Identity(signature.user, signature.token, signature.revision)
-        return self.callers.judge(txn, identity)
+        judge = self.callers.judge(txn, identity)
+        txn.cost += judge.cost
+        return self._checks[signature.operation](judge, body)
 
     def write(
         self,
@@ -192,7 +175,7 @@ class Border:
     def read(
         self,
         caller: Caller,
-        check: Callable[[Judge], None],
+        check: Callable[[Judge], Checking],
         answer: Callable[[], None],
         refused: Callable[[RoostError], None],
         *,
@@ -215,7 +198,7 @@ class Border:
     def admit(
         self,
         caller: Caller,
-        check: Callable[[Judge], None] | None,
+        check: Callable[[Judge], Checking] | None,
         allowed: Callable[[], None],
         refused: Callable[[RoostError], None],
         *,
@@ -238,7 +221,7 @@ class Border:
             elif waiting is not None and waiting.is_over:
                 refused(CallerGone("nobody waits for it any more"))
             elif check is not None and self.auth.may_be_enabled:
-                self._judge(caller, check, allowed, refused)
+                self._judge(caller, check, allowed, refused, waiting)
             else:
                 allowed()
 
@@ -255,20 +238,18 @@ class Border:
     def _judge(
         self,
         caller: Caller,
-        check: Callable[[Judge], None],
+        check: Callable[[Judge], Checking],
         allowed: Callable[[], None],
         refused: Callable[[RoostError], None],
+        waiting: Waiting | None,
     ) -> None:
         """Go on when the caller may do what `check` asks."""
 
         def identified(identity: Identity | None) -> None:
-            try:
-                if identity is not None:
-                    check(self.callers.judge(self.replica.view, identity))
-            except Refused as refusal:
-                refused(refusal)
-            else:
+            if identity is None:
                 allowed()
+            else:
+                self.questions.ask(identity, check, allowed, refused, waiting)
 
         self.callers.identify(caller, identified, refused)
 
@@ -295,7 +276,7 @@ class Border:
     async def wait_admitted(
         self,
         caller: Caller,
-        check: Callable[[Judge], None],
+        check: Callable[[Judge], Checking],
         *,
         is_local: bool = False,
         may_be_stale: bool = False,

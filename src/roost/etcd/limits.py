@@ -8,6 +8,8 @@ from roost.settings import DEFAULTS
 WATCH_FILTERS_MAX = 16
 # What is held against each request of a user, and written anew with each grant.
 ROLES_OF_USER_MAX, PERMISSIONS_OF_ROLE_MAX = 1024, 4096
+# Of a user with its roles, or of a role with its permissions: no request has more bytes by default.
+ROW_BYTES_MAX = 2 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ from roost.etcd.border import Border
 from roost.etcd.limits import Limits
 from roost.etcd.model import mvcc
 from roost.etcd.model.alarms import ALARM_OPERATION, Alarms
+from roost.etcd.model.costs import Costs
 from roost.etcd.model.kv import ANSWER_BYTES_MAX, KvOperations
 from roost.etcd.model.mvcc import KeyCounts, Mvcc
 from roost.etcd.ports import Replica
@@ -231,8 +232,8 @@ class Services:
         if not self._auth.may_be_enabled:
             return
 
-        def check(judge: Judge) -> None:
-            (judge.need_write if writes else judge.need_read)(first, stop)
+        def check(judge: Judge) -> Costs[None]:
+            return (judge.need_write if writes else judge.need_read)(first, stop)
 
         await self._border.wait_admitted(caller, check)
 

@@ -14,6 +14,7 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import bcrypt
@@ -28,7 +29,7 @@ from roost.etcd.access.users import Auth
 from roost.etcd.limits import Limits
 from roost.etcd.model import leases
 from roost.etcd.model.alarms import CORRUPT, NOSPACE, Alarms
-from roost.etcd.model.costs import at_once
+from roost.etcd.model.costs import Costs, at_once
 from roost.etcd.model.kv import KvOperations, has_put
 from roost.etcd.model.leases import Lease, name_of
 from roost.etcd.model.mvcc import Mvcc
@@ -179,23 +180,21 @@ class Replay:
             raise errors.auth_old_revision()
         if request.field == _PUT:
             put = pb.PutRequest.FromString(body)
-            judge.need_write(put.key)
+            at_once(judge.need_write(put.key))
             if put.prev_kv:
-                judge.need_read(put.key)
+                at_once(judge.need_read(put.key))
             if put.lease:
                 self._need_lease_keys(judge, put.lease)
         elif request.field == _DELETE_RANGE:
-            need_delete(judge, pb.DeleteRangeRequest.FromString(body))
+            at_once(need_delete(judge, pb.DeleteRangeRequest.FromString(body)))
         elif request.field == _TXN:
-            _need_txn(judge, pb.TxnRequest.FromString(body))
+            at_once(_need_txn(judge, pb.TxnRequest.FromString(body)))
         else:
             self._need_lease_keys(judge, pb.LeaseRevokeRequest.FromString(body).ID)
 
     def _need_lease_keys(self, judge: Judge, lease_id: int) -> None:
-        name, mvcc = name_of(lease_id), self._mvcc
-        judge.need_write_all(
-            lambda first, stop: at_once(leases.first_key(mvcc, judge.view, name, first, stop))
-        )
+        first = partial(leases.first_key, self._mvcc, judge.view, name_of(lease_id))
+        at_once(judge.need_write_all(first))
 
     def _grant(self, txn: Txn, body: bytes) -> bytes:
         request, mvcc = pb.LeaseGrantRequest.FromString(body), self._mvcc
@@ -248,18 +247,18 @@ def _takes_room(request: V3Request) -> bool:
     return request.field in (_PUT, _LEASE_GRANT)
 
 
-def _need_txn(judge: Judge, request: pb.TxnRequest) -> None:
+def _need_txn(judge: Judge, request: pb.TxnRequest) -> Costs[None]:
     """Etcd looks at both branches, and at none within them."""
     for compare in request.compare:
-        judge.need_read(compare.key, compare.range_end)
+        yield from judge.need_read(compare.key, compare.range_end)
     for operation in (*request.success, *request.failure):
         match operation.WhichOneof("request"):
             case "request_range":
                 asked = operation.request_range
-                judge.need_read(asked.key, asked.range_end)
+                yield from judge.need_read(asked.key, asked.range_end)
             case "request_put":
-                judge.need_write(operation.request_put.key)
+                yield from judge.need_write(operation.request_put.key)
             case "request_delete_range":
-                need_delete(judge, operation.request_delete_range)
+                yield from need_delete(judge, operation.request_delete_range)
             case _:
                 pass

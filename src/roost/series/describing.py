@@ -1,12 +1,14 @@
 """What Prometheus says of metrics: of which type each is, what it is for, and its unit.
 
-    tree "series.metrics"    name of a metric -> MessagePack array of a `Described`
+    tree "series.metrics"        name of a metric -> MessagePack array of a `Described`
+    tree "series.metrics_count"  b"" -> u32, how many there are
 
 A description changes nothing in what points mean; it is kept for people who ask, and for the
 builders of queries that do so for them.  What is there already is not written again, so it may be
 said each minute.
 
-Full?  METRICS_MAX metrics are described; further ones are left out.  Texts are cut.
+Full?  METRICS_MAX metrics are described; further ones are left out.  Texts are cut.  Those that an
+older version described were not counted: there may be as many of them beside.
 """
 
 from collections.abc import AsyncIterator, Iterable
@@ -17,7 +19,8 @@ from roost.database import Refused, Transaction
 from roost.series.draft import Bytes
 from roost.series.errors import BAD_RECORD
 
-METRICS_TREE = "series.metrics"
+METRICS_TREE, COUNT_TREE = "series.metrics", "series.metrics_count"
+_COUNT_KEY, _COUNT_BYTES = b"", 4
 METRICS_MAX = 10_000
 NAME_BYTES_MAX, TEXT_CHARACTERS_MAX = 256, 1024
 # That one operation describes: a millisecond or two.
@@ -67,18 +70,16 @@ def describe(txn: Transaction, given: dict[bytes, Described]) -> None:
     """
     if len(given) > DESCRIBED_MAX or not all(0 < len(it) <= NAME_BYTES_MAX for it in given):
         raise Refused(f"{DESCRIBED_MAX} metrics with names are described at once", code=BAD_RECORD)
-    tree, room = txn.tree(METRICS_TREE), -1
+    tree, counts = txn.tree(METRICS_TREE), txn.tree(COUNT_TREE)
+    before = count = int.from_bytes(counts.get(_COUNT_KEY) or b"", "big")
     for name, it in sorted(given.items()):
         row, held = _encode(it), tree.get(name)
-        if row == held:
+        if row == held or (held is None and count >= METRICS_MAX):
             continue
-        if held is None:
-            # They are counted, which takes as long as to read them, when one is new.
-            room = max(0, METRICS_MAX - tree.count()) if room < 0 else room
-            if room == 0:
-                continue
-            room -= 1
+        count += held is None
         tree[name] = row
+    if count != before:
+        counts[_COUNT_KEY] = count.to_bytes(_COUNT_BYTES, "big")
 
 
 def lots(given: dict[bytes, Described]) -> Iterable[dict[bytes, Described]]:

@@ -23,7 +23,7 @@ from roost import endpoint
 from roost.endpoint import JSON_KIND, TEXT_KIND, Endpoint, Kind, Parameter
 from roost.errors import RoostError
 from roost.figures import Family
-from roost.server.exposition import as_json, as_text, process_families
+from roost.server.exposition import TextPage, as_json
 from roost.server.origins import ANY, Hosts, Origins
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -115,6 +115,7 @@ class _Pages:
     def __init__(self, source: StatusSource, server_version: str) -> None:
         self._source = source
         self._server_version = server_version
+        self._text_page = TextPage(source.collect)
 
     async def health(self, request: Request) -> Response:
         """Whether this member serves; `exclude` names alarms that do not matter."""
@@ -177,8 +178,7 @@ class _Pages:
 
     async def metrics(self, _request: Request) -> Response:
         """All metrics, for Prometheus."""
-        families = [*self._source.collect(), *process_families()]
-        return Response(as_text(families), media_type=METRICS_TYPE)
+        return Response(await self._text_page.read(), media_type=METRICS_TYPE)
 
     async def variables(self, _request: Request) -> Response:
         """The same figures as one JSON object."""

@@ -11,8 +11,9 @@ from functools import partial
 from roost.call import Caller
 from roost.counters.rights import Needed
 from roost.errors import RoostError
-from roost.etcd.access.judge import Judge
+from roost.etcd.access.judge import Checking, Judge
 from roost.etcd.border import Border
+from roost.etcd.model.costs import Costs
 from roost.proto.ranges import prefix_end
 
 
@@ -34,18 +35,18 @@ class CounterRights:
         self._border.admit(caller, partial(_check, needed), allowed, refused, is_local=True)
 
 
-def _check(needed: Needed, judge: Judge) -> None:
+def _check(needed: Needed, judge: Judge) -> Checking:
     if needed.is_roots:
         judge.need_root()
-    elif needed.prefix is not None:
+        return None
+    if needed.prefix is not None:
         need = judge.need_write if needed.is_write else judge.need_read
-        need(needed.prefix, prefix_end(needed.prefix))
-    else:
-        keys = sorted(needed.keys)
+        return need(needed.prefix, prefix_end(needed.prefix))
+    keys = sorted(needed.keys)
 
-        def first(start: bytes, stop: bytes | None) -> bytes | None:
-            at = bisect_left(keys, start)
-            is_there = at < len(keys) and (stop is None or keys[at] < stop)
-            return keys[at] if is_there else None
+    def first(start: bytes) -> Costs[bytes | None]:
+        yield 0  # it costs no more than what is asked of it
+        at = bisect_left(keys, start)
+        return keys[at] if at < len(keys) else None
 
-        (judge.need_write_all if needed.is_write else judge.need_read_all)(first)
+    return (judge.need_write_all if needed.is_write else judge.need_read_all)(first)

@@ -1,15 +1,23 @@
 """Figures as Prometheus reads them (text format 0.0.4), and as one JSON object.
 
 Whole numbers are written as whole numbers.
+
+A page has a thousand lines and more, which are made in parts, over turns of the loop (D14).  Who
+asks while one is made is told by the next one, with all others who do: nobody is told what was
+before he asked, and fifty that ask at once cost what two do.
 """
 
-from collections.abc import Iterable, Iterator
+import asyncio
+from collections.abc import Callable, Generator, Iterable, Iterator
 
 from prometheus_client import ProcessCollector
 
 from roost.figures import Family, Labels, Sample
 from roost.histogram import Histogram
+from roost.slices import in_turns
 
+# Of a page in a turn.
+LINES_A_TURN = 100
 _ESCAPED = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
 
 
@@ -20,9 +28,49 @@ def process_families() -> Iterator[Family]:
             yield Family(sample.name, metric.type, metric.documentation, [Sample(sample.value)])
 
 
-def as_text(families: Iterable[Family]) -> str:
+class TextPage:
     """The page that Prometheus reads."""
-    return "".join(f"{line}\n" for family in families for line in _lines(family))
+
+    def __init__(self, collect: Callable[[], Iterable[Family]]) -> None:
+        """`collect()` says all figures of the member as of now."""
+        self._collect = collect
+        self._lock = asyncio.Lock()
+        self._begun_count = 0
+        # The last page, and which one it was.
+        self._text, self._number = "", 0
+
+    async def read(self) -> str:
+        """All figures, none of which is older than the question."""
+        asked = self._begun_count
+        async with self._lock:
+            if self._number <= asked:
+                self._begun_count += 1
+                number = self._begun_count
+                self._text = await in_turns(self._made())
+                self._number = number
+            return self._text
+
+    def _made(self) -> Generator[None, None, str]:
+        families = [*self._collect()]
+        yield
+        families += process_families()
+        yield
+        return (yield from as_text(families))
+
+
+def as_text(families: Iterable[Family]) -> Generator[None, None, str]:
+    """The page that Prometheus reads, in steps; what is said of one histogram is of one moment."""
+    lines: list[str] = []
+    due = LINES_A_TURN
+    for family in families:
+        lines += (f"# HELP {family.name} {family.text}", f"# TYPE {family.name} {family.kind}")
+        for sample in family.samples:
+            lines += _lines(family.name, sample)
+            if len(lines) >= due:
+                due = len(lines) + LINES_A_TURN
+                yield
+    lines.append("")
+    return "\n".join(lines)
 
 
 def as_json(families: Iterable[Family]) -> dict[str, int | float]:
@@ -35,15 +83,12 @@ def as_json(families: Iterable[Family]) -> dict[str, int | float]:
     }
 
 
-def _lines(family: Family) -> Iterator[str]:
-    yield f"# HELP {family.name} {family.text}"
-    yield f"# TYPE {family.name} {family.kind}"
-    for sample in family.samples:
-        labels = tuple(sorted(sample.labels))  # as Go's library has them
-        if isinstance(sample.value, Histogram):
-            yield from _buckets(family.name, labels, sample.value)
-        else:
-            yield _line(family.name, labels, sample.value)
+def _lines(name: str, sample: Sample) -> Iterator[str]:
+    labels = tuple(sorted(sample.labels))  # as Go's library has them
+    if isinstance(sample.value, Histogram):
+        yield from _buckets(name, labels, sample.value)
+    else:
+        yield _line(name, labels, sample.value)
 
 
 def _buckets(name: str, labels: Labels, held: Histogram) -> Iterator[str]:

@@ -8,8 +8,9 @@ it still comes is left alone.  HEADERS_S are for its headers, which are HEADERS_
 
 Requests may follow each other before they are answered.  What has come is parsed in pieces, and no
 further than to a request that waits for another's answer.  Those that are answered at once, fields
-of heads and chunks of bodies are counted, and what is left when a step has had its share waits for
-the next turn (D14); so a read costs one step no more than a few dozen requests, whatever its size.
+of heads and chunks of bodies are counted: a turn of the loop has so much time for all connections
+of the port together (`intake`), and what is left when it is used up stands in line (D14).  So a
+read costs one step no more than a few dozen requests, and a thousand that come at once no more.
 
 A connection has one timer, which is set anew only when it has run: what is due is a number, so a
 request costs no timer.
@@ -31,6 +32,7 @@ import httptools
 from roost.flow import flow_of
 from roost.server.http1_plain import Plain, plain_request
 from roost.server.http1_turn import Taker, Turn
+from roost.server.intake import Intake
 from roost.server.unread import Unread
 
 logger = logging.getLogger(__name__)
@@ -39,9 +41,9 @@ HEADERS_BYTES_MAX = 64 << 10
 # A client that takes nothing of its answers for so long is given up, as with gRPC.
 STALL_S = 60.0
 # Of what has come, so much is parsed at a time: where requests begin, and within a body.
-PIECE_BYTES, BODY_PIECE_BYTES = 1 << 10, 8 << 10
-# Of a read, in one step: fields and chunks, of about two microseconds, and requests that begin.
-UNITS_A_STEP, UNITS_A_REQUEST = 512, 16
+PIECE_BYTES, BODY_PIECE_BYTES = 1 << 10, 4 << 10
+# In units of the turn's budget: a field or a chunk is one, a request that begins is more.
+UNITS_A_REQUEST = 16
 _BAD = b"400 Bad Request"
 _TIMED_OUT = b"408 Request Timeout"
 _TOO_LARGE = b"431 Request Header Fields Too Large"
@@ -67,9 +69,15 @@ _BETWEEN = (_Coming.FIRST, _Coming.NOTHING)
 class Http1:
     """All connections of a port that speak it."""
 
-    def __init__(self, begin: Callable[[Turn], Taker], unread: Unread | None = None) -> None:
+    def __init__(
+        self,
+        begin: Callable[[Turn], Taker],
+        unread: Unread | None = None,
+        intake: Intake | None = None,
+    ) -> None:
         """`begin` finds who answers a request, by its head."""
         self.begin = begin
+        self.intake = intake or Intake()
         self.unread = unread or Unread(1 << 62, ())
         self.connections: set[Http1Protocol] = set()
 
@@ -104,9 +112,9 @@ class Http1Protocol:
         self._is_advancing = self._is_parsing = self._is_stopping = self._is_broken = False
         # Whether its client is to send nothing more for now: we have enough of a body.
         self._is_held = self._is_paused = False
-        # What this step has parsed, in units, and whether another one is due.
+        # What this step has parsed, in units, and whether it stands in line for another one.
         self._units = 0
-        self._is_parse_due = False
+        self._is_in_line = False
         self._due_s = _NEVER_S
         self._timer: asyncio.TimerHandle | None = None
         self._writable: asyncio.Future[None] | None = None
@@ -144,15 +152,21 @@ class Http1Protocol:
     def data_received(self, data: bytes) -> None:
         """Bytes of a request."""
         self._rest = self._rest + data if self._rest else data
-        self._parse()
+        self._parse(0 if self._is_in_line else self._http.intake.budget())
 
-    def _parse(self) -> None:
-        """Parse what has come, as far as somebody can answer it."""
+    def read_on(self, budget: int) -> None:
+        """Parse what has come and was left: it is this connection's turn."""
+        self._is_in_line = False
+        if not self.transport.is_closing():
+            self._parse(budget)
+
+    def _parse(self, budget: int) -> None:
+        """Parse what has come, as far as somebody can answer it, and for so many units."""
         data, offset = self._rest, 0
         self._is_parsing = True
         self._units = 0
         try:
-            while offset < len(data) and self._units < UNITS_A_STEP and self._may_parse():
+            while offset < len(data) and self._units < budget and self._may_parse():
                 if self._coming in _BETWEEN and (plain := plain_request(data, offset)) is not None:
                     offset = plain.stop
                     self._take(plain)
@@ -170,7 +184,9 @@ class Http1Protocol:
         self._rest = data[offset:]
         self._set_reading()
         if self._rest and self._may_parse():
-            self._parse_soon()
+            self._stand_in_line(self._units)
+        elif self._units:
+            self._http.intake.note(self, self._units, has_more=False)
 
     def _take(self, plain: Plain) -> None:
         """A request has come whole."""
@@ -227,17 +243,13 @@ class Http1Protocol:
             if is_held or not self._rest:
                 self._set_reading()
             else:
-                self._parse_soon()
+                self._stand_in_line(0)
 
-    def _parse_soon(self) -> None:
-        if not self._is_parse_due:
-            self._is_parse_due = True
-            self._loop.call_soon(self._parse_on)
-
-    def _parse_on(self) -> None:
-        self._is_parse_due = False
-        if not self.transport.is_closing() and not self._is_parsing:
-            self._parse()
+    def _stand_in_line(self, units: int) -> None:
+        """Have what is left parsed in a turn to come; so much was done in this one."""
+        has_more = not self._is_in_line
+        self._is_in_line = True
+        self._http.intake.note(self, units, has_more=has_more)
 
     def on_message_begin(self) -> None:
         """A request begins, perhaps in the same bytes as another (httptools)."""
@@ -352,7 +364,7 @@ class Http1Protocol:
         if self._answering is None:
             self._on_idle()
         if self._is_paused and not self._is_parsing and self._may_parse():
-            self._parse_soon()
+            self._stand_in_line(0)
 
     def _on_idle(self) -> None:
         if self._coming is _Coming.NOTHING:

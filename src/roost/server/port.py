@@ -190,7 +190,7 @@ class ClientPort:
         self.undecided: dict[asyncio.Transport, None] = {}
         self._app = Application(app)
         self._direct = dict(direct or {})
-        self.http = Http1(self._begin, self.grpc.unread)
+        self.http = Http1(self._begin, self.grpc.unread, self.grpc.intake)
         self._acceptors: list[Acceptor] = []
         self._tasks = Tasks()
         self._paths: list[Path] = []

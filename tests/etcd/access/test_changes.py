@@ -318,6 +318,29 @@ def test_a_role_permits_so_many_ranges_and_a_user_has_so_many_roles(
     assert [grant(it) for it in (b"a", b"b", b"c", b"b")] == ["", "", full, ""]
 
 
+def test_a_role_and_a_user_have_rows_that_can_be_read_in_a_step(
+    state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keys have no bound of their own: four thousand ranges of the largest were 6 GB."""
+    monkeypatch.setattr("roost.etcd.access.changes.ROW_BYTES_MAX", 1000)
+    assert not state.run("user_add", pb.AuthUserAddRequest(name="zoe"))
+    assert not state.run("role_add", pb.AuthRoleAddRequest(name="r"))
+
+    def grant(key: bytes) -> str:
+        asked = pb.AuthRoleGrantPermissionRequest(name="r", perm=P(key=key))
+        return state.run("role_grant", asked)
+
+    full = "etcdserver: too many bytes of a role's permissions: there may be 1000"
+    assert [grant(it * 400) for it in (b"a", b"b", b"c")] == ["", "", full]
+    long_name = pb.AuthRoleAddRequest(name="x" * 997)
+    assert not state.run("role_add", long_name)
+    granted = pb.AuthUserGrantRoleRequest(user="zoe", role=long_name.name)
+    full = "etcdserver: too many bytes of a user and its roles: there may be 1000"
+    assert state.run("user_grant", granted) == full
+    longer = pb.AuthUserAddRequest(name="x" * 1001)
+    assert state.run("user_add", longer) == full
+
+
 def test_a_change_of_a_role_or_a_users_roles_costs_what_is_written_anew(state: State) -> None:
     """They cost nothing, so one batch had as many as came: 18 of a role of 4,000 ranges."""
     keys = [P(key=b"%04d" % it) for it in range(300)]

@@ -13,11 +13,13 @@ from roost.errors import Refused
 from roost.etcd import border
 from roost.etcd.access.signing import sign
 from roost.etcd.access.tokens import Identity, digest_of
+from roost.etcd.access.users import ROLES_TREE
 from roost.etcd.errors import status_of
 from roost.etcd.model.leases import name_of
 from roost.etcd.model.mvcc import Mvcc
 from roost.etcd.v3.interface import JSON_PATHS
 from roost.outcome import Outcome, ReadDone
+from roost.proto import auth_pb2
 from roost.proto import rpc_pb2 as pb
 from tests.etcd.guarded import (
     ANYTHING,
@@ -153,6 +155,28 @@ def test_many_keys_that_have_just_gone_from_a_lease_are_passed_over_turns(
     world.run_as_root("etcd.put", pb.PutRequest(key=b"secret", lease=6))
     assert world.call("/etcdserverpb.KV/Put", put, "reader") == DENIED
     assert 30 < counts[1] < 50
+
+
+def test_a_user_of_many_ranges_puts_with_a_lease_of_many_keys(world: World) -> None:
+    """Issue 14: behind 250 gaps between its ranges the check began anew, each turn, for ever."""
+    mvcc, store = Mvcc(world.replica.store), world.replica.store
+    roles, txn = store.tree(ROLES_TREE).id, store.begin()
+    held = [
+        auth_pb2.Permission(permType=auth_pb2.Permission.WRITE, key=b"w%04d" % it)
+        for it in range(0, 2000, 2)
+    ]
+    row = auth_pb2.Role(name=b"reading", keyPermission=held).SerializeToString()
+    txn.put(roles, b"reading", row)
+    store.apply(store.applied_index + 1, txn.encode())
+    world.run_as_root("etcd.lease_grant", pb.LeaseGrantRequest(TTL=100, ID=6))
+    txn = store.begin()
+    for it in range(0, 1000, 2):
+        txn.put(mvcc.lease_keys, name_of(6) + b"w%04d" % it, b"")
+    store.apply(store.applied_index + 1, txn.encode())
+    put = pb.PutRequest(key=b"w0004", lease=6)
+    assert isinstance(world.call("/etcdserverpb.KV/Put", put, "reader"), bytes)
+    world.run_as_root("etcd.put", pb.PutRequest(key=b"w0999", lease=6))
+    assert world.call("/etcdserverpb.KV/Put", put, "reader") == DENIED
 
 
 def leaf(is_allowed: bool) -> pb.RequestOp:  # noqa: FBT001 - drawn

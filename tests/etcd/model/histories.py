@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from hypothesis import strategies as st
 
+from roost.etcd.model.costs import at_once
 from roost.etcd.model.mvcc import Mvcc, Writer
 from roost.etcd.model.rows import OldRows
 from roost.etcd.model.wire import decode_key_value
@@ -77,7 +78,7 @@ class History:
 
     def told_at(self, revision: int) -> State:
         """What single reads at a revision find."""
-        found = {key: self.mvcc.at(self.txn, key, revision) for key in KEYS}
+        found = {key: at_once(self.mvcc.at(self.txn, key, revision)) for key in KEYS}
         return {key: version_of(it) for key, it in found.items() if it is not None}
 
     def range_at(self, first: bytes, stop: bytes | None, revision: int) -> list[bytes]:

@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from roost.errors import Refused
 from roost.etcd import errors
+from roost.etcd.model.alarms import Alarms
 from roost.etcd.model.compaction import compact, compact_slice
-from roost.etcd.model.costs import at_once
+from roost.etcd.model.costs import INLINE_ROWS_MAX, at_once
+from roost.etcd.model.kv import COMPACT_SLICE_COUNT, KvOperations
 from roost.etcd.model.mvcc import (
     REVISION_BYTES,
     REVISION_KEY,
@@ -19,9 +21,14 @@ from roost.etcd.model.mvcc import (
     main_of,
     revision_bytes,
 )
+from roost.etcd.model.ranges import Room, range_pieces, single_body
+from roost.etcd.model.txn_reading import TxnReading
+from roost.proto import rpc_pb2 as pb
+from roost.store import Changes, Long
 from roost.store.walk import PASSED_MAX
 from tests.etcd.model.histories import PLAIN_TRANSACTIONS, TRANSACTIONS, History, Write
 from tests.etcd.replica import LocalReplica
+from tests.steps import Steps, slices_of
 
 
 def compacted(
@@ -117,6 +124,58 @@ def test_a_removal_on_its_way_starts_over_with_the_newer_revision(shared: LocalR
         pass
     assert [main for _, main, _ in entries(history)] == [8, 9]
     assert not at_once(compact_slice(history.mvcc, history.txn, 2)), "there is nothing more to do"
+
+
+def test_a_part_of_a_removal_is_no_more_than_a_turn_has_time_for() -> None:
+    """Issue 14: a thousand entries went in one operation, which took 5 ms, and to apply it 11."""
+    replica = LocalReplica()
+    mvcc = Mvcc(replica.store)
+    history = History(mvcc, replica.store.begin())
+    for revision in range(2, 1002):
+        where = revision_bytes(revision, 0)
+        history.txn.put(mvcc.history, b"a\0\1" + where, b"")
+        history.txn.put(mvcc.revisions, where, b"")
+    history.txn.put(mvcc.meta, REVISION_KEY, encode_now(1001, 1))
+    compact(mvcc, history.txn, 1001)
+    replica.store.apply(replica.store.applied_index + 1, history.txn.encode())
+    operations, counts = KvOperations(mvcc, Alarms(replica.store)), list[int]()
+    answer: bytes | Long = b"1"
+    while answer == b"1":
+        txn = replica.store.begin()
+        with Steps() as steps:
+            answer = operations.compact_slice(txn, b"")
+            payload = txn.encode()
+            replica.store.apply(replica.store.applied_index + 1, payload)
+        assert steps.count < 20_000
+        assert txn.cost > INLINE_ROWS_MAX or answer == b"", "others have the next turn"
+        counts.append(len(Changes(payload).writes))
+    assert len(counts) >= 1000 // COMPACT_SLICE_COUNT
+    assert max(counts) <= 2 * COMPACT_SLICE_COUNT + 1
+    rows = replica.view.iterate(mvcc.history)
+    assert [main_of(name[-REVISION_BYTES:]) for name, _ in rows] == [1001]
+    replica.close()
+
+
+def test_what_was_compacted_of_a_key_that_is_gone_is_passed_in_steps(shared: LocalReplica) -> None:
+    """Issue 14: a read of it at an older revision passed all of it in one step."""
+    mvcc, txn = Mvcc(shared.store), shared.store.begin()
+    count = 10 * PASSED_MAX
+    for revision in range(2, count):
+        name = b"a\0\1" + revision_bytes(revision, 0)
+        txn.put(mvcc.history, name, b"")
+        txn.delete(mvcc.history, name)
+    txn.put(mvcc.meta, REVISION_KEY, encode_now(count + 1, 0))
+    counts, found = slices_of(mvcc.at(txn, b"a", count))
+    assert (found, len(counts)) == (None, 10)
+    assert max(counts) < 12_000
+    # However it is asked: alone, or in a transaction.
+    asked = pb.RangeRequest(key=b"a", revision=count)
+    assert len(list(single_body(mvcc, txn, asked, count + 1))) == 9
+    assert len(list(range_pieces(mvcc, txn, asked, count + 1, Room(1000)))) == 9
+    reading = TxnReading(
+        mvcc, txn, pb.TxnRequest(success=[pb.RequestOp(request_range=asked)]), room=Room(1000)
+    )
+    assert len(list(reading.measure())) >= 9
 
 
 def test_what_the_last_compaction_has_removed_is_passed_in_parts(shared: LocalReplica) -> None:

@@ -91,11 +91,11 @@ def test_whoever_looks_for_the_first_key_passes_those_that_are_gone_in_steps() -
         txn.delete(mvcc.lease_keys, name_of(7) + b"%06d" % number)
 
     last = b"%06d" % 19_999
-    costs = list(leases.first_key(mvcc, txn, name_of(7), b"", None))
+    costs = list(leases.first_key(mvcc, txn, name_of(7), b""))
     assert len(costs) > 30
     assert max(costs) <= 2 * INLINE_ROWS_MAX
-    assert at_once(leases.first_key(mvcc, txn, name_of(7), b"", last)) is None
-    counts, found = slices_of(leases.first_key(mvcc, txn, name_of(7), b"", None))
+    assert at_once(leases.first_key(mvcc, txn, name_of(7), last + b"\0")) is None
+    counts, found = slices_of(leases.first_key(mvcc, txn, name_of(7), b""))
     assert found == last
     assert max(counts) < 12_000
     replica.close()

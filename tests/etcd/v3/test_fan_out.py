@@ -91,22 +91,22 @@ def test_a_large_event_is_told_to_few_in_a_step_and_made_once(*, prev_kv: bool) 
         for number in range(30):
             crowd.watch(number, key=b"hot", prev_kv=prev_kv)
         yield
-        honest, turn = Mvcc.at, latecomers.Latecomers._turn
+        honest, turn = Mvcc.before, latecomers.Latecomers._turn
 
-        def at(mvcc: Mvcc, view: View, key: bytes, revision: int) -> bytes | None:
+        def before(mvcc: Mvcc, view: View, key: bytes, main: int) -> bytes | None:
             looked.append(key)
-            return honest(mvcc, view, key, revision)
+            return honest(mvcc, view, key, main)
 
         def told() -> int:
             return sum(bool(it.events(0)) for it in crowd.streams)
 
         def counted(behind: latecomers.Latecomers) -> None:
-            before = told()
+            told_before = told()
             turn(behind)
-            sent.append(told() - before)
+            sent.append(told() - told_before)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Mvcc, "at", at)
+            patch.setattr(Mvcc, "before", before)
             patch.setattr(latecomers.Latecomers, "_turn", counted)
             world.put(b"hot", b"w" * (1 << 20))
             assert told() <= 3

@@ -101,6 +101,9 @@ class Hub:
     def answers(self, watcher: Watcher, events: list[Event], revision: int) -> list[bytes]:
         return self.answers_of(watcher, self.rows(watcher, events), revision)
 
+    def is_asked(self, watcher: Watcher) -> bool:
+        return watcher.rights_number == 0
+
     def sync(self, watcher: Watcher) -> None:
         assert watcher not in self.behind, "told by two"
         self.synced.append(watcher)

@@ -10,7 +10,7 @@ from google.protobuf.message import Message
 
 from roost import etcd
 from roost.errors import Refused
-from roost.etcd.access.judge import First, Gap, Judge
+from roost.etcd.access.judge import Check, First, Judge
 from roost.etcd.errors import status_of
 from roost.etcd.model.costs import Costs, at_once
 from roost.etcd.model.mvcc import Mvcc
@@ -32,30 +32,28 @@ class Clerk(Judge):
         self.view, self.name, self.roles = view, "somebody", roles
         self.asked: list[str] = []
 
-    def find(self, gap: Gap, look: Callable[[], Costs[bytes | None]]) -> bytes | None:
-        del gap
-        return at_once(look())
-
     def need_root(self) -> None:
         self.asked.append("root")
 
-    def need_read(self, key: bytes, range_end: bytes = b"") -> None:
+    def need_read(self, key: bytes, range_end: bytes = b"") -> Costs[None]:
+        yield 1
         self.asked.append(f"read {_said(key, range_end)}")
 
-    def need_write(self, key: bytes, range_end: bytes = b"") -> None:
+    def need_write(self, key: bytes, range_end: bytes = b"") -> Costs[None]:
+        yield 1
         self.asked.append(f"write {_said(key, range_end)}")
 
-    def need_read_all(self, first: First) -> None:
-        self._each(self.need_read, first)
+    def need_read_all(self, first: First) -> Costs[None]:
+        return self._each(self.need_read, first)
 
-    def need_write_all(self, first: First) -> None:
-        self._each(self.need_write, first)
+    def need_write_all(self, first: First) -> Costs[None]:
+        return self._each(self.need_write, first)
 
-    def _each(self, need: Callable[[bytes], None], first: First) -> None:
-        key = first(b"", None)
+    def _each(self, need: Callable[[bytes], Costs[None]], first: First) -> Costs[None]:
+        key = yield from first(b"")
         while key is not None:
-            need(key)
-            key = first(key + b"\0", None)
+            yield from need(key)
+            key = yield from first(key + b"\0")
 
 
 def _said(key: bytes, range_end: bytes) -> str:
@@ -82,8 +80,10 @@ class Office:
     def needs(self, method: str, request: Message, *roles: str) -> list[str]:
         """What a request needs, in the order in which it is asked for."""
         clerk = Clerk(self.replica.view, *roles)
-        check: Callable[[Judge, bytes], None] = getattr(self.rights, method)
-        check(clerk, request.SerializeToString())
+        check: Check = getattr(self.rights, method)
+        steps = check(clerk, request.SerializeToString())
+        if steps is not None:
+            at_once(steps)
         return clerk.asked
 
 
@@ -173,7 +173,7 @@ def test_a_range_needs_its_keys(office: Office) -> None:
         (pb.RangeRequest(key=b"p", range_end=b"q"), "read p..q"),
     ):
         clerk = Clerk(office.replica.view)
-        office.rights.check_range(clerk, request)
+        at_once(office.rights.check_range(clerk, request))
         assert clerk.asked == [needed]
 
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from roost.etcd.access.judge import Judge
-from roost.etcd.access.tokens import Identity
+from roost.etcd.model.costs import Costs
 from roost.etcd.v3 import watch
 from roost.etcd.v3.watch_hub import WatchHub
+from roost.etcd.v3.watch_rights import WatchRights
 from roost.etcd.v3.watchers import Watcher
 from roost.proto import rpc_pb2 as pb
 from roost.sim.members.loop import run_virtually, until_idle
@@ -183,12 +183,11 @@ def test_who_lost_its_rights_is_told_of_no_event_however_many_are_asked_before(
     hub = world.services.watches
     lost = b"k%d" % (MANY - 1)
 
-    def check_again(_identity: Identity, check: Callable[[Judge], None]) -> bool:
-        asked = getattr(check, "__self__", None)
-        assert isinstance(asked, Watcher)
+    def may(_rights: WatchRights, asked: Watcher) -> Costs[bool]:
+        yield 1
         return asked.first != lost
 
-    monkeypatch.setattr(hub.desk.border.callers, "check_again", check_again)
+    monkeypatch.setattr(WatchRights, "_may", may)
 
     async def main() -> None:
         _watch_many(world)

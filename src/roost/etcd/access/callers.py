@@ -64,17 +64,6 @@ class Callers:
             return self._tokens.identify(view, caller.token)
         return Identity(caller.certificate_name)
 
-    def check_again(self, identity: Identity, check: Callable[[Judge], None]) -> bool:
-        """Whether somebody may still do something, by what is applied here."""
-        view = self._replica.view
-        if not self._auth.is_enabled(view):
-            return True
-        try:
-            check(self.judge(view, identity))
-        except Refused:
-            return False
-        return True
-
     def judge(self, view: View, identity: Identity) -> Judge:
         """What somebody may do, by a state.
 

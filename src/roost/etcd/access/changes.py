@@ -13,8 +13,8 @@ from google.protobuf.message import Message
 from roost.database.model import Long, Operation, Txn, Walk
 from roost.etcd import errors
 from roost.etcd.access.users import ENABLED_KEY, REVISION_KEY, ROOT, Auth
-from roost.etcd.limits import PERMISSIONS_OF_ROLE_MAX, ROLES_OF_USER_MAX
-from roost.etcd.model.costs import Costs, now_or_long
+from roost.etcd.limits import PERMISSIONS_OF_ROLE_MAX, ROLES_OF_USER_MAX, ROW_BYTES_MAX
+from roost.etcd.model.costs import BYTES_A_ROW_LOG2, Costs, now_or_long
 from roost.etcd.model.mvcc import Mvcc
 from roost.proto import auth_pb2, rpc_pb2
 
@@ -104,10 +104,12 @@ class AuthOperations:
         return True
 
     def _put_user(self, txn: Txn, user: auth_pb2.User) -> None:
-        txn.put(self._auth.users, user.name, user.SerializeToString(deterministic=True))
+        row = user.SerializeToString(deterministic=True)
+        txn.put(self._auth.users, user.name, _bounded(txn, row, "a user and its roles"))
 
     def _put_role(self, txn: Txn, role: auth_pb2.Role) -> None:
-        txn.put(self._auth.roles, role.name, role.SerializeToString(deterministic=True))
+        row = role.SerializeToString(deterministic=True)
+        txn.put(self._auth.roles, role.name, _bounded(txn, row, "a role's permissions"))
 
     def _add_user(self, txn: Txn, request: rpc_pb2.AuthUserAddRequest) -> bool:
         if not request.name:
@@ -224,6 +226,14 @@ class AuthOperations:
         del role.keyPermission[place]
         self._put_role(txn, role)
         return True
+
+
+def _bounded(txn: Txn, row: bytes, what: str) -> bytes:
+    """A row that was made anew, which counts, if it is one that can be read in a step."""
+    if len(row) > ROW_BYTES_MAX:
+        raise errors.too_many(f"bytes of {what}", ROW_BYTES_MAX)
+    txn.cost += len(row) >> BYTES_A_ROW_LOG2
+    return row
 
 
 def _place_of(role: auth_pb2.Role, key: bytes, range_end: bytes) -> tuple[int, bool]:

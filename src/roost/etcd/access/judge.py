@@ -1,77 +1,41 @@
-"""Who may: one user, one state, and the intervals of keys that its roles permit.
+"""Who may: one user, one state, and the ranges of keys that its roles permit.
 
 A `Judge` knows nothing of requests.  Whoever serves some says what they need: `v3/rights.py` for
 etcd's, and others for theirs.  Nothing that is not permitted here is allowed.
 
-What has to be looked up to judge is counted (`find`).  Where that is more than a turn of the loop
-has time for, `CheckIsLong` says so, and the same judge is asked again in one of the next: it goes
-on where it was (D14).
+What a check takes grows with the roles of a user, with their permissions and with the keys that it
+is about.  So it is steps, which say what they cost: whoever drives them takes as many as a turn of
+the loop has time for, and goes on in the next (D14).
+
+A range is held against each role by itself, which is a binary search: what a thousand roles permit
+together is never made one.  Only where no role has all of a range are those that touch it walked
+through, in order.
 """
 
-from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from functools import lru_cache
-from typing import NamedTuple
+from heapq import heapify, heappop, heapreplace
 
 from roost.database.model import View
 from roost.etcd import errors
+from roost.etcd.access.permitted import Permitted, Ranges
 from roost.etcd.access.users import ROOT, Auth
-from roost.etcd.model.costs import INLINE_ROWS_MAX, Costs
+from roost.etcd.model.costs import Costs
 from roost.etcd.model.mvcc import range_stop
-from roost.proto import auth_pb2
 
-# From a key to before another; None is the end of all keys.
-Interval = tuple[bytes, bytes | None]
-# The first key from one on and before another, of those in question; None = there is none.
-First = Callable[[bytes, bytes | None], bytes | None]
-# What it costs to be asked for what was found before, in rows.
-_FOUND_COST = 1
-_READS = (auth_pb2.Permission.READ, auth_pb2.Permission.READWRITE)
-_WRITES = (auth_pb2.Permission.WRITE, auth_pb2.Permission.READWRITE)
-
-
-class CheckIsLong(Exception):
-    """A turn has no time for all that is to be looked up: `look_on`, and ask that judge again."""
-
-
-class Gap(NamedTuple):
-    """Where somebody has no right: from a key on and before another, in what `of` names."""
-
-    of: bytes
-    first: bytes
-    stop: bytes | None
-
-
-@lru_cache(maxsize=4096)
-def _roles_of(user_row: bytes) -> tuple[str, ...]:
-    return tuple(auth_pb2.User.FromString(user_row).roles)
-
-
-@lru_cache(maxsize=4096)
-def _intervals(role_rows: tuple[bytes, ...], kinds: tuple[int, ...]) -> tuple[Interval, ...]:
-    """What roles permit, in order, touching parts made one.  A function of what is written."""
-    found: list[Interval] = []
-    for row in role_rows:
-        held = auth_pb2.Role.FromString(row).keyPermission
-        found += [(it.key, range_stop(it.key, it.range_end)) for it in held if it.permType in kinds]
-    merged: list[Interval] = []
-    for first, stop in sorted(found, key=lambda it: it[0]):
-        if stop is not None and stop <= first:
-            continue
-        if merged:
-            held_first, held_stop = merged[-1]
-            if held_stop is None or first <= held_stop:
-                longer = None if held_stop is None or stop is None else max(held_stop, stop)
-                merged[-1] = (held_first, longer)
-                continue
-        merged.append((first, stop))
-    return tuple(merged)
+# The first key from one on, of those in question; None = there is none.
+First = Callable[[bytes], Costs[bytes | None]]
+# A check: None where it is known at once that somebody may, else what it takes to know.
+Checking = Costs[None] | None
+# So many binary searches, or ranges that are walked through, take as long as a row that is read.
+_SEARCHES_A_ROW_LOG2 = 2
+# Ranges that are walked through in a step.
+_WALKED_A_STEP = 100
 
 
 class Judge:
     """Says what one user may do, by one state."""
 
-    __slots__ = ("_auth", "_found", "_left", "_looking", "_rows", "cost", "name", "roles", "view")
+    __slots__ = ("_auth", "_permitted", "cost", "name", "roles", "view")
 
     def __init__(self, auth: Auth, view: View, name: str) -> None:
         """Judge the user of that name.
@@ -82,47 +46,14 @@ class Judge:
         """
         if not name:
             raise errors.user_empty()
-        row = view.get(auth.users, name.encode())
-        if row is None:
+        found = auth.roles_of(view, name)
+        if found is None:
             raise errors.permission_denied()
+        # The names of its roles; and what it cost to be made.
+        self.roles, self.cost = found
         self._auth, self.view, self.name = auth, view, name
-        self.roles = _roles_of(row)
-        self._rows: tuple[bytes, ...] | None = None
-        # What was looked up, and what is being; how much more a turn has time for.
-        self._found: dict[Gap, bytes | None] = {}
-        self._looking: dict[Gap, Costs[bytes | None]] = {}
-        self._left = INLINE_ROWS_MAX
-        # What that has cost so far, in rows.
-        self.cost = 0
-
-    def find(self, gap: Gap, look: Callable[[], Costs[bytes | None]]) -> bytes | None:
-        """What the steps of `look()` come to; those that were taken are not taken again.
-
-        Raises:
-            CheckIsLong: this turn has no time for all of them.
-
-        """
-        if gap in self._found:
-            self._spend(_FOUND_COST)
-            return self._found[gap]
-        steps = self._looking.setdefault(gap, look())
-        while True:
-            if self._left <= 0:
-                raise CheckIsLong
-            try:
-                self._spend(next(steps))
-            except StopIteration as end:
-                found: bytes | None = end.value
-                self._found[gap] = found
-                return found
-
-    def _spend(self, cost: int) -> None:
-        self._left -= cost
-        self.cost += cost
-
-    def look_on(self) -> None:
-        """It is another turn."""
-        self._left = INLINE_ROWS_MAX
+        # What each of the roles permits, when that is known.
+        self._permitted: list[Permitted] | None = None
 
     @property
     def is_root(self) -> bool:
@@ -139,83 +70,143 @@ class Judge:
         if not self.is_root:
             raise errors.permission_denied()
 
-    def need_read(self, key: bytes, range_end: bytes = b"") -> None:
+    def need_read(self, key: bytes, range_end: bytes = b"") -> Costs[None]:
         """The user must have the right to read a range.
 
         Raises:
             Refused: etcd's ErrPermissionDenied.
 
         """
-        self._need(_READS, key, range_end)
+        if not self.is_root:
+            permitted = self._permitted or (yield from self._look_up())
+            reads = [it.reads for it in permitted]
+            yield from _need(reads, key, range_stop(key, range_end))
 
-    def need_write(self, key: bytes, range_end: bytes = b"") -> None:
+    def need_write(self, key: bytes, range_end: bytes = b"") -> Costs[None]:
         """The user must have the right to write a range.
 
         Raises:
             Refused: etcd's ErrPermissionDenied.
 
         """
-        self._need(_WRITES, key, range_end)
+        if not self.is_root:
+            permitted = self._permitted or (yield from self._look_up())
+            writes = [it.writes for it in permitted]
+            yield from _need(writes, key, range_stop(key, range_end))
 
-    def need_read_all(self, first: First) -> None:
+    def need_read_all(self, first: First) -> Costs[None]:
         """The user must have the right to read each of some keys, however many there are.
 
         Raises:
             Refused: etcd's ErrPermissionDenied.
 
         """
-        self._need_all(_READS, first)
+        if not self.is_root:
+            permitted = self._permitted or (yield from self._look_up())
+            yield from _need_all([it.reads for it in permitted], first)
 
-    def need_write_all(self, first: First) -> None:
+    def need_write_all(self, first: First) -> Costs[None]:
         """The user must have the right to write each of some keys, however many there are.
 
         Raises:
             Refused: etcd's ErrPermissionDenied.
 
         """
-        self._need_all(_WRITES, first)
+        if not self.is_root:
+            permitted = self._permitted or (yield from self._look_up())
+            yield from _need_all([it.writes for it in permitted], first)
 
-    def _need_all(self, kinds: tuple[int, ...], first: First) -> None:
-        """No key may be where the user has no right: there are fewer such gaps than keys."""
-        if self.is_root:
-            return
-        gap_first = b""
-        for held_first, held_stop in self._held(kinds):
-            if gap_first < held_first and first(gap_first, held_first) is not None:
-                raise errors.permission_denied()
-            if held_stop is None:
-                return
-            gap_first = held_stop
-        if first(gap_first, None) is not None:
-            raise errors.permission_denied()
-
-    def _need(self, kinds: tuple[int, ...], key: bytes, range_end: bytes) -> None:
-        if self.is_root:
-            return
-        if not covers(self._held(kinds), key, range_stop(key, range_end)):
-            raise errors.permission_denied()
-
-    def _held(self, kinds: tuple[int, ...]) -> tuple[Interval, ...]:
-        """What the user's roles permit."""
-        if self._rows is None:
-            rows = (self.view.get(self._auth.roles, it.encode()) for it in self.roles)
-            self._rows = tuple(row for row in rows if row is not None)
-        return _intervals(self._rows, kinds)
+    def _look_up(self) -> Costs[list[Permitted]]:
+        """What each of the user's roles permits."""
+        auth, permitted = self._auth, list[Permitted]()
+        for role in self.roles:
+            row = self.view.get(auth.roles, role.encode())
+            if row is not None:  # a user's row may outlive a role in an old backup
+                permitted.append((yield from auth.permitted.of(row)))
+            yield 1
+        self._permitted = permitted
+        return permitted
 
 
-def covers(intervals: Sequence[Interval], first: bytes, stop: bytes | None) -> bool:
-    """Whether one of the intervals, in order and apart, holds all from `first` to `stop`."""
+def _need(ranges: Sequence[Ranges], first: bytes, stop: bytes | None) -> Costs[None]:
+    """All from `first` to `stop` must be in the ranges of one, or of all together."""
     if stop is not None and stop <= first:
         stop = first + b"\0"  # an empty range names its first key
-    place = bisect_right(intervals, first, key=lambda it: it[0])
-    if not place:
-        return False
-    held_stop = intervals[place - 1][1]
-    return held_stop is None or (stop is not None and stop <= held_stop)
+    yield 1 + (len(ranges) >> _SEARCHES_A_ROW_LOG2)
+    reach = _furthest(ranges, first)
+    if reach is None or (stop is not None and reach >= stop):
+        return
+    if reach == first or not (yield from _goes_on(ranges, first, reach, stop)):
+        raise errors.permission_denied()
+
+
+def _goes_on(
+    ranges: Sequence[Ranges], first: bytes, reach: bytes, stop: bytes | None
+) -> Costs[bool]:
+    """Whether what is had up to `reach` goes on to `stop`, by what begins behind `first`.
+
+    Of each role's ranges the next one is looked at, the lowest of all first.
+    """
+    places = ((it.following(first), number) for number, it in enumerate(ranges))
+    nexts = [
+        (ranges[number].at(place)[0], number, place)
+        for place, number in places
+        if place < len(ranges[number])
+    ]
+    heapify(nexts)
+    yield len(ranges) >> _SEARCHES_A_ROW_LOG2
+    walked = 0
+    while nexts:
+        begin, number, place = nexts[0]
+        if begin > reach:
+            return False
+        end = ranges[number].at(place)[1]
+        if end is None or (stop is not None and end >= stop):
+            return True
+        reach = max(reach, end)
+        place += 1
+        if place < len(ranges[number]):
+            heapreplace(nexts, (ranges[number].at(place)[0], number, place))
+        else:
+            heappop(nexts)
+        walked += 1
+        if walked % _WALKED_A_STEP == 0:
+            yield _WALKED_A_STEP >> _SEARCHES_A_ROW_LOG2
+    return False
+
+
+def _need_all(ranges: Sequence[Ranges], first: First) -> Costs[None]:
+    """Each key must be in a range: the next one is looked for where the range of the last ends.
+
+    So there are as many steps as there are keys, or as ranges where these are fewer.
+    """
+    at = b""
+    while True:
+        key = yield from first(at)
+        if key is None:
+            return
+        yield 1 + (len(ranges) >> _SEARCHES_A_ROW_LOG2)
+        reach = _furthest(ranges, key)
+        if reach is None:
+            return
+        if reach == key:
+            raise errors.permission_denied()
+        at = reach
+
+
+def _furthest(ranges: Sequence[Ranges], key: bytes) -> bytes | None:
+    """Up to where all is permitted by one from a key on; the key itself where none permits it."""
+    furthest = key
+    for it in ranges:
+        reach = it.reach(key)
+        if reach is None:
+            return None
+        furthest = max(furthest, reach)
+    return furthest
 
 
 # What an operation needs, by the bytes of its request.
-Check = Callable[[Judge, bytes], None]
+Check = Callable[[Judge, bytes], Checking]
 
 
 def anybody(_judge: Judge, _body: bytes) -> None:

@@ -10,8 +10,11 @@ Authorisation is decided where an operation runs, on the state that it sees, so 
 was taken away is gone for every operation behind it (etcd #14571).
 """
 
+from functools import lru_cache
+
 from roost.database.model import Changes, Store, Txn, View
 from roost.etcd import errors
+from roost.etcd.access.permitted import Remembered
 from roost.proto import auth_pb2, rpc_pb2
 
 AUTH_TREE, USERS_TREE = "$etcd.auth", "$etcd.users"
@@ -28,6 +31,19 @@ def bootstrap(txn: Txn) -> None:
     txn.put(txn.tree(AUTH_TREE).id, REVISION_KEY, FIRST_REVISION.to_bytes(8, "big"))
 
 
+# So many bytes of the names of roles are read as fast as a row is found: 2 to the power of that.
+_ROLES_A_ROW_LOG2 = 11
+# The roles of so many users are remembered whose rows are no longer than this.
+_REMEMBERED_MAX, _REMEMBERED_BYTES_MAX = 4096, 1024
+
+
+def _read_roles(row: bytes) -> tuple[str, ...]:
+    return tuple(auth_pb2.User.FromString(row).roles)
+
+
+_remembered_roles = lru_cache(_REMEMBERED_MAX)(_read_roles)
+
+
 class Auth:
     """What is written of users and roles; what changes it is in `changes.py`."""
 
@@ -39,6 +55,9 @@ class Auth:
         self.tokens = store.tree(TOKENS_TREE).id
         # What says who may do what.
         self.trees = frozenset((self.tree, self.users, self.roles))
+        self.permitted = Remembered()
+        # Another one whenever what is applied of these trees has changed.
+        self.number = 0
         self._view = store.view
         self.read_again()
 
@@ -48,12 +67,14 @@ class Auth:
         While `may_be_enabled` is false nobody has to look further.  It goes to true before an
         operation that enables is even proposed, and back when the opposite is applied.
         """
+        self.number += 1
         self.may_be_enabled = self.is_enabled(self._view)
 
     def on_applied(self, changes: Changes) -> None:
         """Notice whether authentication was turned on or off."""
-        for _, tree_id, key, value in changes.writes:
-            if tree_id == self.tree and key == ENABLED_KEY:
+        self.number += 1
+        for _, _, key, value in changes.of_tree(self.tree):
+            if key == ENABLED_KEY:
                 self.may_be_enabled = value is not None
 
     def is_enabled(self, view: View) -> bool:
@@ -68,6 +89,18 @@ class Auth:
         """A user; None when there is none of that name."""
         row = view.get(self.users, name.encode()) if name else None
         return None if row is None else auth_pb2.User.FromString(row)
+
+    def roles_of(self, view: View, name: str) -> tuple[tuple[str, ...], int] | None:
+        """The names of a user's roles, and what it took to read them, in rows.
+
+        None when there is no user of that name.
+        """
+        row = view.get(self.users, name.encode())
+        if row is None:
+            return None
+        if len(row) <= _REMEMBERED_BYTES_MAX:
+            return _remembered_roles(row), 1
+        return _read_roles(row), 1 + (len(row) >> _ROLES_A_ROW_LOG2)
 
     def role(self, view: View, name: str) -> auth_pb2.Role | None:
         """A role; None when there is none of that name."""

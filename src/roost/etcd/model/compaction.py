@@ -18,6 +18,9 @@ from roost.etcd.model.mvcc import (
     main_of,
 )
 
+# What it costs to remove a revision, from two trees, and to apply that.
+_ROWS_A_REMOVAL = 2
+
 
 def compact(mvcc: Mvcc, txn: Txn, revision: int) -> None:
     """Refuse reads below `revision` from now on; the removal follows by `compact_slice`.
@@ -54,6 +57,7 @@ def compact_slice(mvcc: Mvcc, txn: Txn, count_max: int) -> Costs[bool]:
     for name in doomed:
         txn.delete(mvcc.history, name)
         txn.delete(mvcc.revisions, name[-REVISION_BYTES:])
+    txn.cost += _ROWS_A_REMOVAL * len(doomed)
     if has_more:
         txn.put(mvcc.meta, COMPACTING_KEY, rows[-1][0])
     else:

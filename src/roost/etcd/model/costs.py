@@ -8,7 +8,7 @@ operations cost that are taken at once stands in `Txn.cost`: the executor ends i
 from collections.abc import Callable, Generator
 from typing import TypeVar
 
-from roost.database.model import Long, Steps, Txn
+from roost.database.model import Long, Txn
 from roost.etcd import errors
 
 # An operation that looks at more rows runs over many turns, so many rows a slice.
@@ -50,7 +50,23 @@ def within_a_turn(steps: Costs[T], txn: Txn | None = None, cost_max: int | None 
     return come_to
 
 
-def in_slices(steps: Costs[bytes], cost_max: int | None = None) -> Steps:
+def are_over(steps: Costs[None], txn: Txn) -> bool:
+    """Whether that was all, or it costs more than a turn has time for; `txn` notes what was taken.
+
+    What the steps raise is raised.
+    """
+    cost = 0
+    try:
+        while cost <= INLINE_ROWS_MAX:
+            cost += next(steps)
+    except StopIteration:
+        return True
+    finally:
+        txn.cost += cost
+    return False
+
+
+def in_slices(steps: Costs[T], cost_max: int | None = None) -> Generator[None, None, T]:
     """The same steps, as many in a slice as a turn has time for.
 
     Raises:
@@ -62,7 +78,7 @@ def in_slices(steps: Costs[bytes], cost_max: int | None = None) -> Steps:
         try:
             step = next(steps)
         except StopIteration as end:
-            answer: bytes = end.value
+            answer: T = end.value
             return answer
         cost, total = cost + step, total + step
         if cost_max is not None and total > cost_max:

@@ -42,12 +42,13 @@ from roost.etcd.model.wire import (
 )
 from roost.proto import rpc_pb2 as pb
 
-# Of the history in one operation; where it costs more than twice that, it takes many turns.
-COMPACT_SLICE_COUNT, COMPACT_COST_MAX = 1000, 2000
+# Of the history in one operation, of which each entry may go from two trees: to remove them and to
+# apply that takes 2 ms.  Where many that are gone are passed as well, it takes many turns.
+COMPACT_SLICE_COUNT = 100
 # One of a transaction; of one that gives a key a lease, which is looked up and named, more.
 ROWS_AN_OPERATION, ROWS_A_LEASE = 5, 4
-# What a transaction of as many operations as a turn has time for may cost in it.
-TXN_INLINE_COST_MAX = (ROWS_AN_OPERATION + 1) * INLINE_ROWS_MAX
+# What a transaction may cost in a turn, with what applies it: 200 puts, or 110 that have a lease.
+TXN_INLINE_COST_MAX = (ROWS_AN_OPERATION - 1) * INLINE_ROWS_MAX
 # What is read for the answer to a request that writes, which has to be whole: with the heads of
 # its operations it fits a frame (`member.pipeline.forwarded`).
 ANSWER_BYTES_MAX = 60 << 20
@@ -324,7 +325,7 @@ class KvOperations:
 
     def compact_slice(self, txn: Txn, _body: bytes) -> bytes | Long:
         """Operation `etcd.compact_slice`: remove a part of what was compacted; b"1" = go on."""
-        answer = within_a_turn(self._compacted(txn), txn, COMPACT_COST_MAX)
+        answer = within_a_turn(self._compacted(txn), txn)
         return Long(lambda its: in_slices(self._compacted(its))) if answer is None else answer
 
     def _compacted(self, txn: Txn) -> Costs[bytes]:

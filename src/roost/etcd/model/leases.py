@@ -92,15 +92,12 @@ def keys_of(mvcc: Mvcc, view: View, name: bytes) -> Walk:
     return Walk(view, mvcc.lease_keys, name, _stop_of(name), keys_only=True)
 
 
-def first_key(
-    mvcc: Mvcc, view: View, name: bytes, first: bytes, stop: bytes | None
-) -> Costs[bytes | None]:
-    """The first key of a lease from `first` on and before `stop`, which None leaves open.
+def first_key(mvcc: Mvcc, view: View, name: bytes, first: bytes) -> Costs[bytes | None]:
+    """The first key of a lease from `first` on.
 
     Before it there may be any number of keys that have just gone: that takes steps.
     """
-    end = _stop_of(name) if stop is None else name + stop
-    walk = Walk(view, mvcc.lease_keys, name + first, end, keys_only=True)
+    walk = Walk(view, mvcc.lease_keys, name + first, _stop_of(name), keys_only=True)
     while not walk.is_done:
         rows = walk.take(1)
         yield walk.cost

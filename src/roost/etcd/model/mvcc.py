@@ -18,7 +18,7 @@ What is compacted is refused at once, by `compacted`, and removed later (`compac
 """
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
 from roost.database.model import (
@@ -34,6 +34,7 @@ from roost.database.model import (
     Store,
     Txn,
     View,
+    Walk,
 )
 from roost.etcd import errors
 from roost.etcd.model.lines import Lines
@@ -193,11 +194,30 @@ class Mvcc:
         if wanted > 0 and wanted < self.compacted(view):
             raise errors.compacted()
 
-    def at(self, view: View, key: bytes, revision: int) -> bytes | None:
-        """The KeyValue of one key at an older revision."""
+    def at(self, view: View, key: bytes, revision: int) -> Generator[int, None, bytes | None]:
+        """The KeyValue of one key at an older revision.
+
+        All that was just compacted of a key that is gone may have to be passed: that takes steps,
+        each of which yields what it has cost.
+        """
         prefix = escape(key)
         stop = prefix + revision_bytes(revision + 1, 0)
-        found = view.scan(self.history, prefix, stop, reverse=True, limit=1)
+        walk = Walk(view, self.history, prefix, stop, reverse=True)
+        found = walk.take(1)
+        while not found and not walk.is_done:
+            yield walk.cost
+            found = walk.take(1)
+        if not found or found[0][1] == TOMBSTONE:
+            return None
+        return view.get(self.revisions, found[0][0][-REVISION_BYTES:])
+
+    def before(self, view: View, key: bytes, main: int) -> bytes | None:
+        """The KeyValue that a revision has changed, which was not the first of its key.
+
+        Whatever of it is compacted lies before that.
+        """
+        stop = escape(key) + revision_bytes(main, 0)
+        found = view.scan(self.history, escape(key), stop, reverse=True, limit=1)
         if not found or found[0][1] == TOMBSTONE:
             return None
         return view.get(self.revisions, found[0][0][-REVISION_BYTES:])

@@ -74,7 +74,7 @@ def range_pieces(
 
     """
     if not request.range_end:
-        body = single_body(mvcc, view, request, current)
+        body = yield from single_body(mvcc, view, request, current)
         take_room(room, len(body))
         return [body]
     reading = RangeReading(mvcc, view, request, current, room=room)
@@ -110,15 +110,18 @@ def take_room(room: Room, count: int) -> None:
         raise errors.answer_too_large()
 
 
-def single_body(mvcc: Mvcc, view: View, request: pb.RangeRequest, current: int) -> bytes:
-    """What is answered to a request for one key, however it is asked."""
+def single_body(mvcc: Mvcc, view: View, request: pb.RangeRequest, current: int) -> Costs[bytes]:
+    """What is answered to a request for one key, however it is asked; of now it takes no step."""
     mvcc.counts.ranges += 1
     revision = request.revision
     if revision > 0:
         mvcc.check_revision(view, revision, current)
     is_current = revision <= 0 or revision == current
     key = request.key
-    encoded = view.get(mvcc.kv, key) if is_current else mvcc.at(view, key, revision)
+    if is_current:
+        encoded = view.get(mvcc.kv, key)
+    else:
+        encoded = yield from mvcc.at(view, key, revision)
     if encoded is None:
         return b""
     if request.count_only or (_is_filtered(request) and not _passes(request, encoded)):

@@ -79,7 +79,7 @@ class TxnReading:
         mvcc, view, current = self._mvcc, self._view, self._current
         self._cost = 1
         if not request.range_end:
-            body = single_body(mvcc, view, request, current)
+            body = yield from single_body(mvcc, view, request, current)
             self._cost += units_of(body)
             return _field(b"\x0a", [self._header, body])
         reading = RangeReading(mvcc, view, request, current, room=self._room)

@@ -13,7 +13,7 @@ from roost.call import Call, UnaryHandler
 from roost.etcd import errors
 from roost.etcd.access.changes import AuthOperations
 from roost.etcd.access.hashers import PASSWORD_BYTES_MAX
-from roost.etcd.access.judge import Judge, anybody, root
+from roost.etcd.access.judge import Checking, Judge, anybody, root
 from roost.etcd.access.names import NamesReading
 from roost.etcd.access.passwords import Passwords
 from roost.etcd.access.tokens import Tokens
@@ -118,7 +118,7 @@ class AuthService:
         self,
         call: Call,
         body: Callable[[], bytes],
-        check: Callable[[Judge], None],
+        check: Callable[[Judge], Checking],
     ) -> None:
         self._desk.read(call, lambda: self._desk.headed(body()), check)
 

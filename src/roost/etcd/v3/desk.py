@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 
 from roost.call import Call
-from roost.etcd.access.judge import Judge
+from roost.etcd.access.judge import Checking, Judge
 from roost.etcd.border import Border
 from roost.etcd.model.alarms import Alarms
 from roost.etcd.model.mvcc import Mvcc
@@ -81,7 +81,7 @@ class Desk:
         self,
         call: Call,
         answer: Callable[[], bytes],
-        check: Callable[[Judge], None],
+        check: Callable[[Judge], Checking],
         *,
         is_local: bool = False,
     ) -> None:
@@ -97,7 +97,7 @@ class Desk:
         self,
         call: Call,
         begin: Callable[[LongRead], Steps],
-        check: Callable[[Judge], None],
+        check: Callable[[Judge], Checking],
         *,
         is_local: bool = False,
     ) -> None:

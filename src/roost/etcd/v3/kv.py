@@ -7,6 +7,7 @@ from roost.errors import Refused, RoostError
 from roost.etcd import errors
 from roost.etcd.access.judge import Judge, root
 from roost.etcd.model import ranges
+from roost.etcd.model.costs import Costs
 from roost.etcd.model.kv import KvOperations
 from roost.etcd.model.txn_reading import TxnReading
 from roost.etcd.model.wire import read_key, read_key_here, read_put, read_puts
@@ -55,8 +56,8 @@ class KvService:
             fail(call, desk.memory.refusal())
             return
 
-        def check(judge: Judge) -> None:
-            self._rights.check_range(judge, request)
+        def check(judge: Judge) -> Costs[None]:
+            return self._rights.check_range(judge, request)
 
         begin = partial(self._read_range, call, request)
         desk.read_long(call, begin, check, is_local=request.serializable)
@@ -68,7 +69,7 @@ class KvService:
         revision = mvcc.revision(view)
         headed = desk.header.encode(revision, desk.replica.term)
         if not request.range_end:
-            body = ranges.single_body(mvcc, view, request, revision)
+            body = yield from ranges.single_body(mvcc, view, request, revision)
             read.last_cost = ranges.units_of(body)
             call.reply(headed + body)
             return
@@ -127,8 +128,8 @@ class KvService:
         """The same in a turn to come: hundreds of large values are too much for one."""
         request = pb.RangeRequest(key=key)
 
-        def check(judge: Judge) -> None:
-            self._rights.check_range(judge, request)
+        def check(judge: Judge) -> Costs[None]:
+            return self._rights.check_range(judge, request)
 
         self._desk.read_long(call, partial(self._read_range, call, request), check, is_local=True)
 
@@ -186,8 +187,8 @@ class KvService:
             desk.write(call, "etcd.txn", body)
             return
 
-        def check(judge: Judge) -> None:
-            self._rights.check_txn(judge, request)
+        def check(judge: Judge) -> Costs[None]:
+            return self._rights.check_txn(judge, request)
 
         begin = partial(self._read_txn, request)
         desk.read_long(call, begin, check, is_local=checks.is_serializable(request))

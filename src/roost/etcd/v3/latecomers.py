@@ -59,6 +59,9 @@ class Hub(Protocol):
     def sync(self, watcher: Watcher) -> None:
         """A watcher has been sent everything."""
 
+    def is_asked(self, watcher: Watcher) -> bool:
+        """Whether it is known if a watcher may be told anything."""
+
 
 class _Passage:
     """Revisions on their way to a party, which stands at the first: one that is long, or several.
@@ -90,6 +93,8 @@ class Latecomers:
         self._mvcc, self._replica = desk.mvcc, desk.replica
         self._places = Places()
         self._resting: dict[Listener, dict[Watcher, None]] = {}
+        # Those who rest until it is known whether they may be told anything.
+        self._unasked: dict[Watcher, None] = {}
         self._parties: dict[int, Party] = {}
         # Revisions of parties, some of which are gone; the lowest first.
         self._revisions: list[int] = []
@@ -109,7 +114,10 @@ class Latecomers:
     def add(self, watcher: Watcher) -> None:
         """Serve it from its `next_revision` on."""
         self.arrival_count += 1
-        if watcher.stream.has_room:
+        if not self._hub.is_asked(watcher):
+            self._places.note(watcher, None)
+            self._unasked[watcher] = None
+        elif watcher.stream.has_room:
             party = self._party_at(watcher.next_revision)
             self._places.note(watcher, party)
             party.members.add(watcher)
@@ -131,7 +139,9 @@ class Latecomers:
         if watcher not in self._places:
             return
         party = self._places.forget(watcher)
-        if party is None:
+        if watcher in self._unasked:
+            del self._unasked[watcher]
+        elif party is None:
             resting = self._resting[watcher.stream]
             del resting[watcher]
             if not resting:
@@ -146,6 +156,12 @@ class Latecomers:
         """A client has read: those of its watchers that rest go on, so many in a turn."""
         if listener in self._resting and listener.has_room:
             self._slices.run(self._resuming(listener))
+
+    def resume_asked(self, watcher: Watcher) -> None:
+        """It is known that a watcher may be told what it wants."""
+        if watcher in self._unasked:
+            del self._unasked[watcher]
+            self.add(watcher)
 
     def _resuming(self, listener: Listener) -> Iterator[None]:
         while (resting := self._resting.get(listener)) and listener.has_room:
@@ -253,7 +269,7 @@ class Latecomers:
             if watcher not in self._places or watcher.stream.is_over:
                 continue  # another watch of its stream has ended it meanwhile
             try:
-                if watcher.stream.has_room:
+                if watcher.stream.has_room and self._hub.is_asked(watcher):
                     watcher.stream.call.send_all(self._hub.answers(watcher, wanted, current))
                 else:
                     self.discard(watcher)
@@ -310,7 +326,7 @@ class Latecomers:
     def _send_pile(self, watcher: Watcher, rows: list[bytes], last: int) -> None:
         """Send one watcher what it wants of the revisions up to `last`."""
         try:
-            if watcher.stream.has_room:
+            if watcher.stream.has_room and self._hub.is_asked(watcher):
                 current = self._mvcc.revision(self._replica.view)
                 watcher.next_revision = last + 1
                 answers = self._hub.answers_of(watcher, rows, current)

@@ -7,8 +7,9 @@ Each walks a request to its ends: both branches of a transaction at any depth, w
 from functools import partial
 
 from roost.etcd import errors
-from roost.etcd.access.judge import First, Gap, Judge
+from roost.etcd.access.judge import Checking, First, Judge
 from roost.etcd.model import leases
+from roost.etcd.model.costs import Costs
 from roost.etcd.model.mvcc import Mvcc
 from roost.proto import rpc_pb2 as pb
 
@@ -20,79 +21,74 @@ class Rights:
         """Look at leases there."""
         self._mvcc = mvcc
 
-    def check_range(self, judge: Judge, request: pb.RangeRequest) -> None:
+    def check_range(self, judge: Judge, request: pb.RangeRequest) -> Costs[None]:
         """Range."""
-        judge.need_read(request.key, request.range_end)
+        return judge.need_read(request.key, request.range_end)
 
-    def _put(self, judge: Judge, request: pb.PutRequest) -> None:
-        judge.need_write(request.key)
+    def _put(self, judge: Judge, request: pb.PutRequest) -> Costs[None]:
+        yield from judge.need_write(request.key)
         if request.prev_kv or request.ignore_value or request.ignore_lease:
-            judge.need_read(request.key)
+            yield from judge.need_read(request.key)
         if request.lease:
-            self._need_lease_keys(judge, request.lease)
+            yield from self._need_lease_keys(judge, request.lease)
 
-    def check_txn(self, judge: Judge, request: pb.TxnRequest) -> None:
+    def check_txn(self, judge: Judge, request: pb.TxnRequest) -> Costs[None]:
         """Txn: all it could do, whichever branch it takes."""
         for compare in request.compare:
-            judge.need_read(compare.key, compare.range_end)
+            yield from judge.need_read(compare.key, compare.range_end)
         for operation in (*request.success, *request.failure):
             match operation.WhichOneof("request"):
                 case "request_range":
-                    self.check_range(judge, operation.request_range)
+                    yield from self.check_range(judge, operation.request_range)
                 case "request_put":
-                    self._put(judge, operation.request_put)
+                    yield from self._put(judge, operation.request_put)
                 case "request_delete_range":
-                    need_delete(judge, operation.request_delete_range)
+                    yield from need_delete(judge, operation.request_delete_range)
                 case "request_txn":
-                    self.check_txn(judge, operation.request_txn)
+                    yield from self.check_txn(judge, operation.request_txn)
                 case _:
                     raise errors.permission_denied()
 
-    def put(self, judge: Judge, body: bytes) -> None:
+    def put(self, judge: Judge, body: bytes) -> Costs[None]:
         """Put."""
-        self._put(judge, pb.PutRequest.FromString(body))
+        return self._put(judge, pb.PutRequest.FromString(body))
 
-    def delete_range(self, judge: Judge, body: bytes) -> None:
+    def delete_range(self, judge: Judge, body: bytes) -> Costs[None]:
         """DeleteRange."""
-        need_delete(judge, pb.DeleteRangeRequest.FromString(body))
+        return need_delete(judge, pb.DeleteRangeRequest.FromString(body))
 
-    def txn(self, judge: Judge, body: bytes) -> None:
+    def txn(self, judge: Judge, body: bytes) -> Costs[None]:
         """Txn."""
-        self.check_txn(judge, pb.TxnRequest.FromString(body))
+        return self.check_txn(judge, pb.TxnRequest.FromString(body))
 
-    def lease_revoke(self, judge: Judge, body: bytes) -> None:
+    def lease_revoke(self, judge: Judge, body: bytes) -> Costs[None]:
         """LeaseRevoke deletes keys."""
-        self._need_lease_keys(judge, pb.LeaseRevokeRequest.FromString(body).ID)
+        return self._need_lease_keys(judge, pb.LeaseRevokeRequest.FromString(body).ID)
 
-    def lease_renew(self, judge: Judge, body: bytes) -> None:
+    def lease_renew(self, judge: Judge, body: bytes) -> Costs[None]:
         """LeaseKeepAlive keeps keys there."""
-        self._need_lease_keys(judge, pb.LeaseKeepAliveRequest.FromString(body).ID)
+        return self._need_lease_keys(judge, pb.LeaseKeepAliveRequest.FromString(body).ID)
 
-    def lease_time_to_live(self, judge: Judge, body: bytes) -> None:
+    def lease_time_to_live(self, judge: Judge, body: bytes) -> Checking:
         """LeaseTimeToLive may name keys (CVE-2023-32082)."""
         request = pb.LeaseTimeToLiveRequest.FromString(body)
-        if request.keys:
-            judge.need_read_all(self._keys_of(judge, request.ID))
+        if not request.keys:
+            return None
+        return judge.need_read_all(self._keys_of(judge, request.ID))
 
-    def _need_lease_keys(self, judge: Judge, lease_id: int) -> None:
+    def _need_lease_keys(self, judge: Judge, lease_id: int) -> Costs[None]:
         """The user must have the right to write every key of a lease."""
-        judge.need_write_all(self._keys_of(judge, lease_id))
+        return judge.need_write_all(self._keys_of(judge, lease_id))
 
     def _keys_of(self, judge: Judge, lease_id: int) -> First:
-        mvcc, view, name = self._mvcc, judge.view, leases.name_of(lease_id)
-
-        def first(begin: bytes, stop: bytes | None) -> bytes | None:
-            look = partial(leases.first_key, mvcc, view, name, begin, stop)
-            return judge.find(Gap(name, begin, stop), look)
-
-        return first
+        return partial(leases.first_key, self._mvcc, judge.view, leases.name_of(lease_id))
 
 
-def need_delete(judge: Judge, request: pb.DeleteRangeRequest) -> None:
+def need_delete(judge: Judge, request: pb.DeleteRangeRequest) -> Costs[None]:
     """DeleteRange, alone or in a transaction."""
-    judge.need_write(request.key, request.range_end)
+    yield from judge.need_write(request.key, request.range_end)
     if request.prev_kv:
-        judge.need_read(request.key, request.range_end)
+        yield from judge.need_read(request.key, request.range_end)
 
 
 def get_user(judge: Judge, request: pb.AuthUserGetRequest) -> None:

@@ -78,11 +78,11 @@ class Turn:
     revision: int
 
 
-def check_join(judge: Judge, body: bytes) -> None:
+def check_join(judge: Judge, body: bytes) -> Costs[None]:
     """Whoever joins writes its key, and reads the line."""
     join = msgspec.msgpack.decode(body, type=_Join)
-    judge.need_write(join.key)
-    judge.need_read(join.prefix, prefix_end(join.prefix))
+    yield from judge.need_write(join.key)
+    yield from judge.need_read(join.prefix, prefix_end(join.prefix))
 
 
 class Turns:

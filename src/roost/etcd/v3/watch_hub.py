@@ -20,11 +20,11 @@ import logging
 from collections.abc import Callable, Sequence
 
 from roost.database.model import Changes
-from roost.etcd.access.tokens import Identity
 from roost.etcd.model.mvcc import REVISION_BYTES
 from roost.etcd.model.wire import varint
 from roost.etcd.v3.desk import Desk
 from roost.etcd.v3.latecomers import Latecomers
+from roost.etcd.v3.watch_rights import WatchRights
 from roost.etcd.v3.watchers import Event, Listener, Watcher, WatcherIndex
 from roost.slices import Slices
 from roost.ticker import Ticker
@@ -53,8 +53,7 @@ class WatchHub:
         self._all: dict[Watcher, None] = {}
         self._slices = Slices(STEPS_A_TURN)
         self._progress = Slices(STEPS_A_TURN)
-        # How often rights have changed: a watcher was asked for its own when it had that number.
-        self._rights_number = 0
+        self._rights = WatchRights(desk.border, self._all, self._on_asked)
         # What was applied when somebody was last told.
         self._seen_revision = self.revision()
         self._synced = WatcherIndex()
@@ -80,7 +79,7 @@ class WatchHub:
     def add(self, watcher: Watcher) -> None:
         """Begin: synced when it starts now or later, behind otherwise."""
         self._all[watcher] = None
-        watcher.rights_number = self._rights_number
+        self._rights.note(watcher)
         if watcher.next_revision > self.revision():
             self.sync(watcher)
         else:
@@ -181,7 +180,7 @@ class WatchHub:
                 if stream not in outgoing:
                     outgoing[stream] = [] if stream.has_room else None
                 answers = outgoing[stream]
-                if answers is None:
+                if answers is None or not self._rights.is_known(watcher):
                     watcher.next_revision = max(watcher.next_revision, wanted[0].main)
                     self.fall_behind(watcher)
                 else:
@@ -222,7 +221,8 @@ class WatchHub:
 
     def answers_of(self, watcher: Watcher, rows: list[bytes], revision: int) -> list[bytes]:
         """The answers that tell a watcher of encoded events; none when it may not see them."""
-        if watcher.rights_number != self._rights_number and not self._may_go_on(watcher):
+        if watcher.is_denied:
+            watcher.stream.cancel_denied(watcher)
             return []
         watcher.is_quiet = False
         head = self.header.encode(revision, self.replica.term)
@@ -236,27 +236,28 @@ class WatchHub:
 
     def _previous(self, event: Event) -> bytes | None:
         """The KeyValue before the event; None when there was none or it is compacted."""
-        view, before = self.replica.view, event.main - 1
-        if before < self.mvcc.compacted(view):
+        view = self.replica.view
+        if event.is_first or event.main - 1 < self.mvcc.compacted(view):
             return None
-        return self.mvcc.at(view, event.key, before)
+        return self.mvcc.before(view, event.key, event.main)
 
     def on_rights_changed(self) -> None:
         """Cancel the watches of those who must not see their keys any more.
 
         That takes turns when there are many; who is told of an event before its turn is asked then.
         """
-        self._rights_number += 1
-        self._slices.run(map(self._guarded(self._may_go_on), list(self._all)))
+        self._rights.change()
 
-    def _may_go_on(self, watcher: Watcher) -> bool:
-        """Whether a watcher still has its rights; it is cancelled when it has not."""
-        watcher.rights_number = self._rights_number
-        identity = watcher.identity or Identity(watcher.stream.call.certificate_name)
-        may = self.desk.border.callers.check_again(identity, watcher.check)
-        if not may:
+    def is_asked(self, watcher: Watcher) -> bool:
+        """Whether it is known if a watcher may be told anything; else that will be heard of."""
+        return self._rights.is_known(watcher)
+
+    def _on_asked(self, watcher: Watcher) -> None:
+        """It is known whether a watcher may go on."""
+        if watcher.is_denied:
             watcher.stream.cancel_denied(watcher)
-        return may
+        else:
+            self._behind.resume_asked(watcher)
 
     def _before_switch(self) -> Callable[[], None]:
         """A snapshot is about to replace everything: what it skips is served from history."""

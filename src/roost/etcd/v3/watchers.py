@@ -11,7 +11,7 @@ from typing import Protocol
 from roost.call import StreamCall
 from roost.etcd.access.judge import Judge
 from roost.etcd.access.tokens import Identity
-from roost.etcd.model.costs import BYTES_A_ROW_LOG2
+from roost.etcd.model.costs import BYTES_A_ROW_LOG2, Costs
 from roost.etcd.model.mvcc import main_of, range_stop
 from roost.etcd.model.wire import decode_key_value, field
 from roost.etcd.v3.range_index import RangeIndex
@@ -45,7 +45,16 @@ class Listener(Protocol):
 class Event:
     """One change: its main revision, its key, and the mvccpb.Event as all watchers get it."""
 
-    __slots__ = ("_encoded", "_wire", "_wire_with_previous", "is_delete", "key", "main", "units")
+    __slots__ = (
+        "_encoded",
+        "_wire",
+        "_wire_with_previous",
+        "is_delete",
+        "is_first",
+        "key",
+        "main",
+        "units",
+    )
 
     def __init__(self, revision: bytes, encoded: bytes) -> None:
         """`encoded` is the KeyValue written at `revision`."""
@@ -53,6 +62,8 @@ class Event:
         self.main = main_of(revision)
         self.key = kv.key
         self.is_delete = kv.version == 0
+        # Whether there was no such key before it.
+        self.is_first = kv.version == 1
         self._encoded = encoded
         self._wire: bytes | None = None
         self._wire_with_previous: bytes | None = None
@@ -85,6 +96,7 @@ class Watcher:
         "first",
         "id",
         "identity",
+        "is_denied",
         "is_quiet",
         "may_fragment",
         "next_revision",
@@ -116,12 +128,12 @@ class Watcher:
         # note of progress.
         self.identity: Identity | None = None
         self.is_quiet = True
-        # Which change of rights (`WatchHub.on_rights_changed`) it was last asked at.
-        self.rights_number = 0
+        # Which change of rights (`Rights.change`) it was last asked at; and what came of that.
+        self.rights_number, self.is_denied = 0, False
 
-    def check(self, judge: Judge) -> None:
+    def check(self, judge: Judge) -> Costs[None]:
         """Whoever watches must have the right to read the range."""
-        judge.need_read(self.first, self.range_end)
+        return judge.need_read(self.first, self.range_end)
 
     def wants(self, event: Event) -> bool:
         """Whether the event is in range, new to this watcher and not filtered."""
