@@ -12,7 +12,7 @@ WORKERS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 2 )))
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: serve test lint types layers unit coverage docs faces campaign sim mutants bench format lock fresh clean
-.PHONY: fast slow wheel deb sbom release-check test-compiled speed
+.PHONY: fast slow wheel deb sbom release-check test-compiled speed site
 
 serve: $(VENV)/.installed
 	@$(BIN)/roost serve --name default --data-dir data
@@ -126,6 +126,13 @@ docs: $(VENV)/.installed-test
 	$(BIN)/python docs/generate.py
 	$(BIN)/python -m deploy.grafana.panels
 
+# In build/site: the documentation as a site, searchable, that asks nobody else for anything.  What makes
+# it has an environment of its own.
+SITE_TOOLS := build/site-tools
+site: $(SITE_TOOLS)/.installed
+	NO_MKDOCS_2_WARNING=1 $(SITE_TOOLS)/bin/mkdocs build --strict --quiet --config-file deploy/site/mkdocs.yml
+	@echo "build/site: python3 -m http.server --directory build/site"
+
 # The blocking classes, of those of asyncio.
 faces: $(VENV)/.installed-test
 	$(BIN)/python -m roost.faces.writer tests.faces.example roost.database roost.objects roost.counters roost.client roost.program
@@ -179,6 +186,12 @@ $(VENV)/.installed-wheel: requirements-wheel.lock $(VENV)/.installed
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-wheel.lock
 	@touch $@
 
+$(SITE_TOOLS)/.installed: requirements-site.lock
+	@echo "installing what makes the site"
+	@$(PYTHON) -m venv $(SITE_TOOLS)
+	@$(SITE_TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-site.lock
+	@touch $@
+
 # Pin anew what pyproject.toml allows.
 lock: $(VENV)/.installed-test
 	$(BIN)/python -m pip install --quiet pip-tools
@@ -186,6 +199,7 @@ lock: $(VENV)/.installed-test
 	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --no-emit-index-url --no-emit-find-links --allow-unsafe --extra arrow --extra plot --extra prometheus --extra series --extra test --output-file requirements-test.lock pyproject.toml
 	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --no-emit-index-url --no-emit-find-links --constraint requirements-test.lock --extra dns --extra plot --extra prometheus --extra series --extra terminal --output-file requirements-deploy.lock pyproject.toml
 	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --no-emit-index-url --no-emit-find-links --constraint requirements-test.lock --output-file requirements-wheel.lock compiling/wheel.in
+	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --no-emit-index-url --no-emit-find-links --output-file requirements-site.lock deploy/site/requirements.in
 
 # Prove that a bare Debian 12 is enough for the two commands; as root, needs debootstrap.
 fresh:

@@ -99,6 +99,7 @@ FLOORS = {
     "roost.database": """
         blocking
         aio
+        counting
         status | catalogue | opening | host | model | figures
         embedded | place
         observing | listening | runner | deriving
@@ -122,11 +123,11 @@ FLOORS = {
         errors | cluster | member_errors
     """,
     "roost.dashboard": """
-        interface
+        interface | store_pages
         endpoints
         viewing | pages
         gathering | happenings
-        configured | facts | log | ports
+        configured | facts | log | ports | storing
     """,
     "roost.objects": """
         blocking
@@ -494,6 +495,7 @@ FLOORS = {
     """,
     "roost.member.snapshots": """
         schedule
+        shelf
         restoring | saving
         backup
         catchup | files
@@ -532,7 +534,8 @@ FLOORS = {
     "roost.server.models": """
         registry
         counters | dashboard | etcd | programs | series
-        model | series_endpoints
+        model | series_endpoints | storage
+        backups
     """,
     "roost.server.h2": """
         connection

@@ -3,23 +3,26 @@
 Each has one owner.  It gets a session of its own, so that a signal to the member's process group,
 as a terminal and a shell send it, reaches the member alone, which then ends it.  Should the
 member be killed, its children see an end of file and end by themselves: `run` is the other side
-of `run_module`, `start` is for those who bring a socket of their own for that.
+of `run_module` and of `Piped`, `start` is for those who bring a socket of their own for that.
 """
 
 import importlib
 import logging
 import os
+import queue
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 logger = logging.getLogger(__name__)
 # How long a process that was killed may take to be gone; one that waits for a device cannot end.
 GONE_S = 1.0
+# What `Piped` gives at a time.
+PIECE_BYTES = 256 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +33,29 @@ class Ended:
     said: bytes
 
 
-async def run_module(module: str, *arguments: str) -> Ended:
+def _popen(module: str, arguments: Sequence[str]) -> "subprocess.Popen[bytes]":
+    """Start `run` of a module, which ends when its input does.
+
+    Raises:
+        OSError: it cannot be started.
+
+    """
+    return subprocess.Popen(
+        [sys.executable, "-c", "from roost.children import run; run()", module, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
+async def run_module(
+    module: str, *arguments: str, hear: Callable[[bytes], None] | None = None
+) -> Ended:
     """Run `main()` of a module in a process of its own, until it ends or we are cancelled.
 
     A thread waits for it, and no event loop: that would take the signal of ended children from a
-    program that we are a part of.
+    program that we are a part of.  With `hear` it is told each line that the process prints, but
+    the last: that is what was `said`.
 
     Raises:
         OSError: it cannot be started.
@@ -42,19 +63,22 @@ async def run_module(module: str, *arguments: str) -> Ended:
     """
     import asyncio  # the process that is run has no use for it
 
-    process = subprocess.Popen(  # noqa: ASYNC220 - as asyncio does itself; it is over with the exec
-        [sys.executable, "-c", "from roost.children import run; run()", module, *arguments],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        start_new_session=True,
-    )
+    process = _popen(module, arguments)
     loop = asyncio.get_running_loop()
     gone: asyncio.Future[Ended] = loop.create_future()
 
     def follow() -> None:
         assert process.stdout is not None, "it was asked for"
         with process:
-            said = process.stdout.read()
+            said = b""
+            for line in process.stdout:
+                if hear is None:
+                    said += line
+                    continue
+                if said:
+                    with suppress(RuntimeError):
+                        loop.call_soon_threadsafe(hear, said)
+                said = line
             ended = Ended(process.wait(), said)
         with suppress(RuntimeError):  # the loop has ended before, with whoever asked
             loop.call_soon_threadsafe(gone.set_result, ended)
@@ -67,6 +91,56 @@ async def run_module(module: str, *arguments: str) -> Ended:
             process.kill()  # one that is gone is left alone
             # Whoever is cancelled again does not wait, and the thread has somebody to tell.
             await asyncio.shield(gone)
+
+
+class Piped:
+    """A process whose output is taken piece by piece, as fast as somebody takes it.
+
+    A daemon thread reads: what waits for a device holds neither the loop nor the end of a program.
+    Full?  The process waits in a pipe for whoever takes.
+    """
+
+    def __init__(self, module: str, *arguments: str) -> None:
+        """Start `main()` of a module.
+
+        Raises:
+            OSError: it cannot be started.
+
+        """
+        self._process = _popen(module, arguments)
+        # Each is to be told a piece; None = nobody takes any more.
+        self._asked: queue.SimpleQueue[Callable[[bytes], None] | None] = queue.SimpleQueue()
+        threading.Thread(target=self._read, name="roost-pipe", daemon=True).start()
+
+    async def take(self) -> bytes:
+        """Take the next piece; b"" is the end."""
+        import asyncio  # as above
+
+        loop = asyncio.get_running_loop()
+        taken: asyncio.Future[bytes] = loop.create_future()
+
+        def give(piece: bytes) -> None:
+            if not taken.done():
+                taken.set_result(piece)
+
+        def tell(piece: bytes) -> None:
+            with suppress(RuntimeError):  # the loop has ended before
+                loop.call_soon_threadsafe(give, piece)
+
+        self._asked.put(tell)
+        return await taken
+
+    def close(self) -> None:
+        """Take nothing more: the process ends, wherever it is."""
+        self._process.kill()
+        self._asked.put(None)
+
+    def _read(self) -> None:
+        process = self._process
+        assert process.stdout is not None, "it was asked for"
+        with process:
+            while (tell := self._asked.get()) is not None:
+                tell(os.read(process.stdout.fileno(), PIECE_BYTES))
 
 
 def run() -> None:

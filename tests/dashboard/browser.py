@@ -190,6 +190,16 @@ class Page:
         self.command("Page.navigate", url=url)
         self.until("document.readyState === 'complete' && typeof named === 'function'")
 
+    def download_to(self, directory: Path) -> None:
+        """Have what is downloaded put there."""
+        said = self._browser.command("Target.getTargetInfo", targetId=self._target)
+        self._browser.command(
+            "Browser.setDownloadBehavior",
+            behavior="allow",
+            browserContextId=said["targetInfo"]["browserContextId"],
+            downloadPath=str(directory),
+        )
+
     def resize(self, width: int, height: int = 900) -> None:
         """Be so large."""
         self.command(

@@ -5,10 +5,12 @@ Where there is no browser these tests are skipped, and say so.
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from roost.client import Client, Credentials
+from roost.member import read_backup
 from roost.testing.cluster import Cluster
 from roost.testing.patience import wait_until
 from tests.dashboard.browser import CHROMIUM, WHY_NOT, Browser, Page
@@ -24,7 +26,9 @@ ROOMS = ("cluster", "keys", "tree", "leases", "users", "series", "counters", "st
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with Cluster(tmp_path_factory.mktemp("members"), 3, extra_flags=["--enable-v2"]) as started:
+    kept = tmp_path_factory.mktemp("kept")
+    flags = ["--enable-v2", f"--backup-dir={kept}"]
+    with Cluster(tmp_path_factory.mktemp("members"), 3, extra_flags=flags) as started:
         started.leader()
         yield started
 
@@ -219,6 +223,40 @@ def test_series_are_drawn_with_their_band(page: Page) -> None:
     page.wait_text("floor:1", "#series")
     page.enter("Window", "none")
     page.wait_text("value", "#points")
+
+
+def test_trees_are_listed_read_and_counted(page: Page, client: Client) -> None:
+    key = HOSTILE.replace("/", "")
+    client.put(f"trees/{key}", HOSTILE)
+    room(page, "storage")
+    page.wait_text("$etcd.kv", "#trees")
+    page.wait_text("Roost's own", "#trees")
+    page.until("/Digest of what is durable\\s+[0-9a-f]{32}/.test(text('#state'))")
+    page.press("Rows of $etcd.kv")
+    page.wait_text("Rows of $etcd.kv", "#rows")
+    page.until("text('#rows').includes('That is all') || (press('More of $etcd.kv'), false)")
+    page.wait_text("trees/<img", "#rows")
+    page.press("Count keys and bytes")
+    page.wait_text("Counted in the file")
+    page.until("/\\$members.*\\s3\\s/.test(text('#trees'))")
+    assert page.evaluate("document.querySelectorAll('main img, main script').length") == 0
+
+
+def test_a_backup_is_saved_verified_and_fetched(page: Page, tmp_path: Path) -> None:
+    page.download_to(tmp_path)
+    room(page, "storage")
+    page.wait_text("There are none yet.", "#backups")
+    page.press("Save one now")
+    page.wait_text("bytes were saved", "#backup-work")
+    page.until("document.querySelector('#backups td code') !== null")
+    name = page.evaluate("document.querySelector('#backups td code').innerText")
+    page.press(f"Verify {name}")
+    page.wait_text("it is as it was saved: everything up to entry", "#backup-work")
+    for button, file in ((f"Fetch {name}", name), ("Fetch one of now", "roost-backup.db")):
+        page.press(button)
+        page.wait_text(f"{file}: ", "#backup-work")
+        wait_until((tmp_path / file).exists, 30)
+        assert read_backup(tmp_path / file).is_full
 
 
 def test_the_log_is_shown_and_says_more_when_it_is_told_to(page: Page) -> None:

@@ -171,6 +171,12 @@ def test_answers_of_values_that_are_there_have_the_forms_that_are_said() -> None
         await look("DELETE", key, "/v2/keys/a?recursive=true")
         await look("GET", "/v2/members", "/v2/members")
         await look("GET", "/dashboard/cluster", "/dashboard/cluster")
+        await look("GET", "/dashboard/storage", "/dashboard/storage")
+        await look("GET", "/dashboard/trees", "/dashboard/trees?limit=3")
+        rows = "/dashboard/trees/rows"
+        await look("GET", rows, f"{rows}?tree=$members&limit=3")
+        await look("GET", "/dashboard/backups", "/dashboard/backups")
+        await look("GET", "/dashboard/backups/job", "/dashboard/backups/job")
         level = b'{"module": "roost.peer", "level": ""}'
         await look("POST", "/dashboard/log", "/dashboard/log", level)
         await look("POST", "/counters/increment", "/counters/increment", b'[["a", 2]]')

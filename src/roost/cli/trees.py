@@ -7,14 +7,8 @@ from pathlib import Path
 import click
 
 from roost.cli.shared import say_json
-from roost.database.catalogue import (
-    derived_of,
-    derived_rows_of,
-    has_derived,
-    printable,
-    rows_of,
-    trees_of,
-)
+from roost.database.catalogue import derived_rows_of, has_derived, printable, rows_of
+from roost.database.counting import count_in
 from roost.database.environment import drop_offline, open_derived_file
 from roost.errors import RoostError
 from roost.member import open_store_file
@@ -38,13 +32,10 @@ def trees(data_dir: Path, *, as_json: bool) -> None:
         roost trees default.roost
     """
     try:
-        with open_store_file(data_dir) as file:
-            found = list(trees_of(file.view))
-            index = file.index
-        with open_derived_file(data_dir) as derived:
-            found += [] if derived is None else derived_of(derived)
+        counted = count_in(data_dir)
     except RoostError as error:
         raise click.ClickException(str(error)) from error
+    found = counted.trees
     if as_json:
         for it in found:
             say_json(asdict(it))
@@ -56,7 +47,7 @@ def trees(data_dir: Path, *, as_json: bool) -> None:
         said = "; ".join(filter(None, (kinds, printable(it.purpose))))
         counts = f"{it.key_count:>10}  {it.content_bytes:>12}  {it.page_count:>8}"
         click.echo(f"{it.name:<{width}}  {counts}  {said}".rstrip())
-    click.echo(f"as of entry {index}", err=True)
+    click.echo(f"as of entry {counted.index}", err=True)
 
 
 @click.command()

@@ -5,6 +5,17 @@ from roost.dashboard.gathering import Gathering
 from roost.dashboard.happenings import Happenings
 from roost.dashboard.interface import Interface
 from roost.dashboard.log import Log
+from roost.dashboard.store_pages import StorePages
 from roost.dashboard.viewing import Hub, Raised
 
-__all__ = ["Facts", "Gathering", "Happenings", "Hub", "Interface", "Latency", "Log", "Raised"]
+__all__ = [
+    "Facts",
+    "Gathering",
+    "Happenings",
+    "Hub",
+    "Interface",
+    "Latency",
+    "Log",
+    "Raised",
+    "StorePages",
+]

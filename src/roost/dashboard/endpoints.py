@@ -6,6 +6,16 @@ import msgspec
 
 from roost.dashboard.configured import Setting
 from roost.dashboard.log import LogState
+from roost.dashboard.pages import GUARDS
+from roost.dashboard.storing import (
+    BackupNamed,
+    BackupState,
+    Counts,
+    Job,
+    RowPage,
+    StorageState,
+    TreePage,
+)
 from roost.dashboard.viewing import State
 from roost.endpoint import (
     EVENTS_KIND,
@@ -17,8 +27,11 @@ from roost.endpoint import (
     Where,
     in_path,
 )
+from roost.exchange import JSON, Answer
 
 PREFIX = "/dashboard/"
+BINARY_KIND = "application/octet-stream"
+UNCACHED = (b"cache-control", b"no-store")
 # etcd 0.3's address of its own, and what people leave out.
 OLD_PATHS = ("/mod/dashboard", "/mod/dashboard/", "/dashboard")
 
@@ -105,6 +118,87 @@ SET_LEVEL = Endpoint(
     body=LevelWanted,
     answer=LogState,
 )
+_LIMIT = Parameter("limit", "As many at most, if it has no other reason to end.", Kind.WHOLE)
+STORAGE = Endpoint(
+    protocol=DASHBOARD,
+    method="GET",
+    path=PREFIX + "storage",
+    text="What this member says of its store: digest, last scrub, what it derives; for root.",
+    answer=StorageState,
+)
+TREES = Endpoint(
+    protocol=DASHBOARD,
+    method="GET",
+    path=PREFIX + "trees",
+    text="The trees of the store by name, with their types and purposes; for root.",
+    parameters=(Parameter("after", "The last name that was seen."), _LIMIT),
+    answer=TreePage,
+)
+TREE_ROWS = Endpoint(
+    protocol=DASHBOARD,
+    method="GET",
+    path=PREFIX + "trees/rows",
+    text="Keys and values of a tree as text, in pages; for root.",
+    parameters=(
+        Parameter("tree", "Its name.", is_needed=True),
+        Parameter("from", "The key to begin with, in hexadecimal digits; none = the first."),
+        _LIMIT,
+    ),
+    answer=RowPage,
+)
+TREE_COUNTS = Endpoint(
+    protocol=DASHBOARD,
+    method="GET",
+    path=PREFIX + "trees/counts",
+    text="Keys and bytes of all trees, counted by a process that reads the file; for root.",
+    answer=Counts,
+)
+BACKUPS = Endpoint(
+    protocol=DASHBOARD,
+    method="GET",
+    path=PREFIX + "backups",
+    text="The backups in this member's directory for them (`--backup-dir`); for root.",
+    answer=BackupState,
+)
+SAVE_BACKUP = Endpoint(
+    protocol=DASHBOARD,
+    method="POST",
+    path=PREFIX + "backups",
+    text="Begin to save a backup there, as it is done by the clock; for root.",
+    takes=(JSON_KIND,),
+    answer=Job,
+)
+BACKUP_JOB = Endpoint(
+    protocol=DASHBOARD,
+    method="GET",
+    path=PREFIX + "backups/job",
+    text="How far the saving or verifying of a backup is, or what came of the last; for root.",
+    answer=Job,
+)
+VERIFY_BACKUP = Endpoint(
+    protocol=DASHBOARD,
+    method="POST",
+    path=PREFIX + "backups/verify",
+    text="Begin to read all of a backup, and compare its digest; for root.",
+    takes=(JSON_KIND,),
+    body=BackupNamed,
+    answer=Job,
+)
+BACKUP_FILE = Endpoint(
+    protocol=DASHBOARD,
+    method="GET",
+    path=PREFIX + "backups/file",
+    text="A backup that is there, as a file for `roost snapshot restore`; for root.",
+    parameters=(Parameter("name", "Its name.", is_needed=True),),
+    gives=(BINARY_KIND,),
+)
+BACKUP_NOW = Endpoint(
+    protocol=DASHBOARD,
+    method="GET",
+    path=PREFIX + "backups/now",
+    text="A backup of now, which is kept nowhere: what `roost snapshot save` saves; for root.",
+    gives=(BINARY_KIND,),
+)
 OLD = tuple(
     Endpoint(
         protocol=DASHBOARD,
@@ -116,4 +210,14 @@ OLD = tuple(
     )
     for path in OLD_PATHS
 )
-ENDPOINTS = (PAGE, FILE, CLUSTER, EVENTS, SETTINGS, LOG, SET_LEVEL, *OLD)
+ENDPOINTS = (
+    *(PAGE, FILE, CLUSTER, EVENTS, SETTINGS, LOG, SET_LEVEL),
+    *(STORAGE, TREES, TREE_ROWS, TREE_COUNTS),
+    *(BACKUPS, SAVE_BACKUP, BACKUP_JOB, VERIFY_BACKUP, BACKUP_FILE, BACKUP_NOW),
+    *OLD,
+)
+
+
+def said(value: object) -> Answer:
+    """An answer of what a row here says."""
+    return Answer(200, msgspec.json.encode(value), (JSON, UNCACHED, *GUARDS[1:3]))

@@ -1,21 +1,23 @@
 """The dashboard over HTTP: which request is answered by whom; what there is stands in `endpoints`.
 
 Files are for everybody: they hold nothing of a cluster.  What members say of themselves is for
-whoever may ask a member for its status; log and settings are root's.
+whoever may ask a member for its status; log, settings and what is stored are root's.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 import msgspec
 
 from roost.call import Caller, Code
 from roost.dashboard import endpoints
 from roost.dashboard.configured import Setting
+from roost.dashboard.endpoints import UNCACHED, said
 from roost.dashboard.log import BadLevel, Log
-from roost.dashboard.pages import GUARDS, Pages
-from roost.dashboard.ports import Rights
+from roost.dashboard.pages import Pages
+from roost.dashboard.ports import Answering, Rights
 from roost.dashboard.viewing import Hub, Viewer
+from roost.endpoint import Endpoint
 from roost.errors import UNDECODABLE, CallerFault, ModelRefused, Overloaded, RoostError
 from roost.exchange import JSON, TEXT, Answer, Request, Streaming, not_allowed
 from roost.outcome import settle_future
@@ -25,8 +27,6 @@ PREFIX = endpoints.PREFIX.encode()
 BODY_BYTES_MAX = 1 << 10
 OLD_PATHS = tuple(it.encode() for it in endpoints.OLD_PATHS)
 _EVENTS = (b"content-type", b"text/event-stream")
-_UNCACHED = (b"cache-control", b"no-store")
-_Answering = Callable[[Request], Awaitable[Answer | Streaming]]
 _STATUS = {
     Code.PERMISSION_DENIED: 403,
     # Nobody was named, or a token is not known: sign in.
@@ -39,24 +39,44 @@ class Interface:
     """Answers all requests whose path is /dashboard, or begins with /dashboard/."""
 
     def __init__(
-        self, hub: Hub, rights: Rights, log: Log, settings: Sequence[Setting] = ()
+        self,
+        hub: Hub,
+        rights: Rights,
+        log: Log,
+        settings: Sequence[Setting] = (),
+        stored: Mapping[Endpoint, Answering] | None = None,
     ) -> None:
-        """Ask `hub` and `log`, for those whom `rights` admit."""
+        """Ask `hub`, `log` and whoever answers what is `stored`, for those whom `rights` admit."""
         self._settings = settings
         self._hub = hub
         self._log = log
         self._rights = rights
         self._pages = Pages()
         # Behind this table there are only files, whose paths vary, and old addresses.
-        self._answers: dict[bytes, dict[str, _Answering]] = {}
-        for row, answering in (
-            (endpoints.CLUSTER, self._cluster),
-            (endpoints.EVENTS, self._stream),
-            (endpoints.SETTINGS, self._told_settings),
-            (endpoints.LOG, self._told_log),
-            (endpoints.SET_LEVEL, self._set_level),
-        ):
-            self._answers.setdefault(row.path.encode(), {})[row.method] = answering
+        self._answers: dict[bytes, dict[str, Answering]] = {}
+        self._add(endpoints.CLUSTER, self._cluster)
+        self._add(endpoints.EVENTS, self._stream)
+        for row, answering in {
+            endpoints.SETTINGS: self._told_settings,
+            endpoints.LOG: self._told_log,
+            endpoints.SET_LEVEL: self._set_level,
+            **(stored or {}),
+        }.items():
+            self._add(row, self._for_root(answering))
+
+    def _add(self, row: Endpoint, answering: Answering) -> None:
+        self._answers.setdefault(row.path.encode(), {})[row.method] = answering
+
+    def _for_root(self, answering: Answering) -> Answering:
+        async def answer(request: Request) -> Answer | Streaming:
+            await self._admitted(request.caller, is_root=True)
+            # So that no page of another origin can send it unasked (Fetch, 4.8: preflight).
+            kind = request.headers.get(b"content-type", b"")
+            if request.method != "GET" and not kind.startswith(JSON[1]):
+                return Answer(415, b"send application/json\n", (TEXT,))
+            return await answering(request)
+
+        return answer
 
     async def answer(self, request: Request) -> Answer | Streaming:
         """Answer one."""
@@ -77,28 +97,22 @@ class Interface:
 
     async def _cluster(self, request: Request) -> Answer:
         await self._admitted(request.caller)
-        return _said(await self._hub.look())
+        return said(await self._hub.look())
 
     async def _stream(self, request: Request) -> Streaming:
         await self._admitted(request.caller)
         viewer = self._hub.view(_number(request.headers.get(b"last-event-id", b"")))
         events = self._events(viewer, request.caller)
-        return Streaming((_EVENTS, _UNCACHED), events, viewer.close)
+        return Streaming((_EVENTS, UNCACHED), events, viewer.close)
 
-    async def _told_settings(self, request: Request) -> Answer:
-        await self._admitted(request.caller, is_root=True)
-        return _said(self._settings)
+    async def _told_settings(self, _request: Request) -> Answer:
+        return said(self._settings)
 
     async def _told_log(self, request: Request) -> Answer:
-        await self._admitted(request.caller, is_root=True)
         return self._log_state(request)
 
     async def _set_level(self, request: Request) -> Answer:
         """Have the log say more or less, and show it."""
-        await self._admitted(request.caller, is_root=True)
-        # So that no page of another origin can send it unasked (Fetch, 4.8: preflight).
-        if not request.headers.get(b"content-type", b"").startswith(JSON[1]):
-            return Answer(415, b"send application/json\n", (TEXT,))
         try:
             wanted = msgspec.json.decode(request.body, type=endpoints.LevelWanted)
         except UNDECODABLE as error:
@@ -107,7 +121,7 @@ class Interface:
         return self._log_state(request)
 
     def _log_state(self, request: Request) -> Answer:
-        return _said(self._log.state(_number(request.query.removeprefix(b"after="))))
+        return said(self._log.state(_number(request.query.removeprefix(b"after="))))
 
     async def _admitted(self, caller: Caller, *, is_root: bool = False) -> None:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -127,14 +141,10 @@ class Interface:
             except RoostError as error:
                 yield b"event: refused\ndata: %b\n\n" % msgspec.json.encode(str(error))
                 return
-            said = msgspec.json.encode(state)
+            shown = msgspec.json.encode(state)
             if state.happenings:
                 yield b"id: %d\n" % state.happenings[-1].number
-            yield b"event: state\ndata: %b\n\n" % said
-
-
-def _said(value: object) -> Answer:
-    return Answer(200, msgspec.json.encode(value), (JSON, _UNCACHED, *GUARDS[1:3]))
+            yield b"event: state\ndata: %b\n\n" % shown
 
 
 def _number(text: bytes) -> int:
@@ -151,5 +161,5 @@ def _refusal(error: RoostError) -> Answer:
         status = 429
     elif isinstance(error, CallerFault):
         status, code = 400, Code.INVALID_ARGUMENT
-    said = {"error": str(error), "message": str(error), "code": code}
-    return Answer(status, msgspec.json.encode(said), (JSON, _UNCACHED))
+    told = {"error": str(error), "message": str(error), "code": code}
+    return Answer(status, msgspec.json.encode(told), (JSON, UNCACHED))

@@ -1,11 +1,15 @@
 """What the dashboard asks of a member, and of whoever knows its callers."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from roost.call import Caller
 from roost.database import model
 from roost.errors import RoostError
+from roost.exchange import Answer, Request, Streaming
+
+# Answers a request that may be asked.
+Answering = Callable[[Request], Awaitable[Answer | Streaming]]
 
 
 class Replica(model.Replica, model.Frames, Protocol):

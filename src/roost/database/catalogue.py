@@ -4,9 +4,12 @@ A key or value is shown as what its tree is declared to hold; what is not declar
 else, as text when all of it is printable ASCII, and else in hexadecimal digits behind 0x.
 
 Trees that a member derives lie in a file of their own (`derived_rows`), and are shown like others.
+
+Of a member that serves, what is shown comes in pages (`names_from`, `page_from`): each is one step,
+bounded by its rows, by what is passed because it is gone, and by bytes.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import msgspec
@@ -19,6 +22,11 @@ from roost.database.errors import KeyUndecodable, NotYourTree
 from roost.database.ordered import decode_parts
 from roost.errors import UNDECODABLE
 from roost.store import CATALOG_ID, METADATA_ID, Pages, UnknownTree, View
+
+# One page: so many names; rows that are there, and that are gone; bytes of keys and values.
+NAMES_MAX, ROWS_MAX, GONE_MAX, PAGE_BYTES_MAX = 200, 100, 1000, 256 << 10
+# Of a key or a value; what is longer is shown up to there.
+SHOWN_BYTES_MAX = 2048
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +43,83 @@ class TreeFacts:
     keys: str
     values: str
     purpose: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TreeNamed:
+    """What a tree is said to hold; without types it is the database's own, or etcd's."""
+
+    name: str
+    keys: str
+    values: str
+    purpose: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowShown:
+    """A row for people; `key_bytes` and `value_bytes` are how long it is, whatever is shown."""
+
+    key: str
+    value: str
+    key_bytes: int
+    value_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class RowPage:
+    """Some rows, and the key from which on there may be more; None = these were the last."""
+
+    rows: list[RowShown]
+    rest: bytes | None
+
+
+def names_from(view: View, after: str, limit: int) -> list[TreeNamed]:
+    """Trees by name, those behind `after`; NAMES_MAX at most."""
+    first = after.encode(errors="replace") + b"\0" if after else b""
+    found = []
+    for name, _ in view.scan(CATALOG_ID, first, limit=min(limit, NAMES_MAX)):
+        text = name.decode()
+        row = _declared(view, text)
+        found.append(
+            TreeNamed(name=text, keys=row.key, values=row.value, purpose=printable(row.purpose))
+        )
+    return found
+
+
+def page_from(view: View, name: str, first: bytes, limit: int) -> RowPage:
+    """A page of the rows of a tree, from a key on.
+
+    Raises:
+        UnknownTree: there is none of that name.
+
+    """
+    tree_id, declared_as = _known(view, name)
+    rows: list[RowShown] = []
+    gone = size = 0
+    for key, value in view.walk(tree_id, first):
+        if len(rows) >= min(limit, ROWS_MAX) or gone >= GONE_MAX or size >= PAGE_BYTES_MAX:
+            return RowPage(rows, key)
+        size += len(key)
+        if value is None:
+            gone += 1
+            continue
+        size += len(value)
+        rows.append(
+            RowShown(
+                key=_shown_up_to(key, declared_as.key, _shown_key),
+                value=_shown_up_to(value, declared_as.value, _shown_value),
+                key_bytes=len(key),
+                value_bytes=len(value),
+            )
+        )
+    return RowPage(rows, None)
+
+
+def _shown_up_to(content: bytes, codec: str, show: Callable[[bytes, str], str]) -> str:
+    """As its tree says; the beginning of what is long, as bytes."""
+    if len(content) <= SHOWN_BYTES_MAX:
+        return show(content, codec)
+    return shown(content[:SHOWN_BYTES_MAX])
 
 
 def trees_of(view: View) -> Iterator[TreeFacts]:
@@ -73,12 +158,22 @@ def rows_of(view: View, name: str) -> Iterator[tuple[str, str]]:
         UnknownTree: there is none of that name.
 
     """
+    tree_id, row = _known(view, name)
+    for key, value in view.iterate(tree_id):
+        yield _shown_key(key, row.key), _shown_value(value, row.value)
+
+
+def _known(view: View, name: str) -> tuple[int, Declared]:
+    """The id of a tree that somebody has typed, and what it is said to hold.
+
+    Raises:
+        UnknownTree: there is none of that name.
+
+    """
     held = view.get(CATALOG_ID, name.encode(errors="replace"))
     if held is None:
         raise UnknownTree(f"there is no tree {name!r}")
-    row = _declared(view, name)
-    for key, value in view.iterate(int.from_bytes(held, "big")):
-        yield _shown_key(key, row.key), _shown_value(value, row.value)
+    return int.from_bytes(held, "big"), _declared(view, name)
 
 
 def has_derived(view: View, name: str) -> bool:

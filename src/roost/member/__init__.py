@@ -24,6 +24,7 @@ from roost.member.directory.peek import StoreFile, has_begun, open_file_in, open
 from roost.member.directory.rebuild import mark_damaged, mark_suspect, rebuild_store
 from roost.member.errors import (
     BackupDamaged,
+    BackupFailed,
     BadMemberConfig,
     CannotJoin,
     CannotRebuild,
@@ -56,22 +57,26 @@ from roost.member.snapshots.restoring import (
     unfinished,
 )
 from roost.member.snapshots.saving import save
-from roost.member.snapshots.schedule import BackupSchedule
+from roost.member.snapshots.schedule import SHELF, BackupSchedule
+from roost.member.snapshots.shelf import Listed, Progress, Sent, Verified
 from roost.member.status import MemberStatus
 
 __all__ = [
     "MEMBERS_TREE",
     "REMOVED_TREE",
+    "SHELF",
     "AddMember",
     "Amendment",
     "Backup",
     "BackupDamaged",
+    "BackupFailed",
     "BackupSchedule",
     "BadMemberConfig",
     "CannotJoin",
     "CannotRebuild",
     "DirectoryLost",
     "Light",
+    "Listed",
     "Loss",
     "MalformedForward",
     "Member",
@@ -81,15 +86,18 @@ __all__ = [
     "MemberStatus",
     "NotAMember",
     "NothingToLose",
+    "Progress",
     "PromoteMember",
     "RemoveMember",
     "ReplaceMember",
     "RestoreRefused",
     "RolledBack",
+    "Sent",
     "StoreBehindJournal",
     "StoreDamaged",
     "StoreFile",
     "UpdateMember",
+    "Verified",
     "World",
     "accept_loss",
     "added_anew",

@@ -18,7 +18,7 @@ from roost import etcd
 from roost.call import Route
 from roost.database.embedded import Embedded
 from roost.errors import RoostError
-from roost.member import BackupSchedule
+from roost.member import BackupSchedule, Member
 from roost.server import gateway, health, reflection
 from roost.server.admission import Admission
 from roost.server.app import ENDPOINTS as OWN_ENDPOINTS
@@ -33,7 +33,8 @@ from roost.server.grpc import BODIES_BYTES_MAX
 from roost.server.json_text import OBJECTS_MAX
 from roost.server.loop_watch import LoopWatch
 from roost.server.models import MODELS, DataModel, Ground, Page
-from roost.server.options import Serving, quota_within
+from roost.server.models.backups import Shelved
+from roost.server.options import Backups, Serving, quota_within
 from roost.server.origins import Hosts, Origins
 from roost.server.pools import Pools
 from roost.server.port import ClientPort, Listener
@@ -84,7 +85,8 @@ class MemberServer:
         self._member = member
         self._serving = serving
         self._models = models
-        ground = Ground(embedded, serving)
+        self._shelved = _shelved(member, serving.backups)
+        ground = Ground(embedded, serving, shelved=self._shelved)
         self._attached = attached = [it.attach(ground) for it in models]
         self._watch = LoopWatch()
         self._memory = memory = member.memory
@@ -271,17 +273,8 @@ class MemberServer:
             raise
 
     def _start_backups(self) -> None:
-        backups, member = self._serving.backups, self._member
-        if backups is None:
-            return
-        schedule = BackupSchedule(
-            member.files,
-            backups.directory,
-            name=member.config.name,
-            interval_s=backups.interval_s,
-            keep_count=backups.keep_count,
-        )
-        self._tasks.start(schedule.run())
+        if self._shelved is not None:
+            self._tasks.start(self._shelved.schedule.run())
 
     async def stop(self) -> None:
         """Serve no more, hand leadership over, and stop the member."""
@@ -298,3 +291,17 @@ class MemberServer:
         for it in self._attached:
             await it.close()
         await self._member.stop()
+
+
+def _shelved(member: Member, backups: Backups | None) -> Shelved | None:
+    """Who saves backups of a member, if it is to have any."""
+    if backups is None:
+        return None
+    schedule = BackupSchedule(
+        member.files,
+        backups.directory,
+        name=member.config.name,
+        interval_s=backups.interval_s,
+        keep_count=backups.keep_count,
+    )
+    return Shelved(backups, schedule)

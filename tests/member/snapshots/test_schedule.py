@@ -12,8 +12,10 @@ import msgspec
 import pytest
 
 from roost.children import Ended, run_module
+from roost.errors import Overloaded
 from roost.member import BackupSchedule
-from roost.member.snapshots.schedule import Shelf
+from roost.member.snapshots.schedule import SHELF
+from roost.member.snapshots.shelf import Shelf
 from roost.sim.members.loop import pass_time, run_virtually
 
 INTERVAL_S = 3600.0
@@ -97,7 +99,8 @@ class FailingFiles:
 def schedule_of(files: FailingFiles, directory: Path, said: bytes) -> BackupSchedule:
     """A schedule whose process says of the newest backup what `said` is."""
 
-    async def run_process(_module: str, *_arguments: str) -> Ended:
+    async def run_process(_module: str, *_arguments: str, hear: object = None) -> Ended:
+        assert hear is None, "how old the newest is is said at once"
         return Ended(0 if said else 1, said)
 
     return BackupSchedule(
@@ -119,7 +122,8 @@ def schedule_of(files: FailingFiles, directory: Path, said: bytes) -> BackupSche
         (b'{"age_s": 3600.0}', 0.0),
         (b'{"age_s": 1e9}', 0.0),
         (b'{"age_s": -5000.0}', 1.0),  # the clock was ahead when it was written
-        (b"", 1.0),  # the directory cannot be read
+        (b"", 1.0),  # the process has failed
+        (b'{"age_s": null, "fault": "no rights"}', 1.0),  # the directory cannot be read
     ],
 )
 def test_the_first_is_due_an_interval_after_the_newest_that_is_there(
@@ -149,11 +153,11 @@ def test_the_process_knows_the_age_of_the_newest(tmp_path: Path) -> None:
         os.utime(tmp_path / name, (time.time() - age_s,) * 2)
 
     async def age_of(directory: Path) -> bytes:
-        ended = await run_module("roost.member.snapshots.schedule", str(directory), "m")
+        ended = await run_module(SHELF, "newest", str(directory), "m")
         assert ended.code == 0
         return ended.said
 
-    assert asyncio.run(age_of(tmp_path / "none")) == b'{"age_s":null}\n'
+    assert asyncio.run(age_of(tmp_path / "none")) == b'{"age_s":null,"fault":""}\n'
     assert -1 < msgspec.json.decode(asyncio.run(age_of(tmp_path)))["age_s"] < 600
     assert (tmp_path / names[1]).stat().st_mtime <= time.time()
 
@@ -175,3 +179,23 @@ def test_no_failure_ends_the_backups_and_each_is_said(
     with caplog.at_level(logging.ERROR):
         run_virtually(main())
     assert [it.getMessage().split(":")[0] for it in caplog.records] == ["no backup this time"] * 3
+
+
+def test_one_is_saved_at_a_time(tmp_path: Path) -> None:
+    """Whoever asks for one while the clock has one saved must not write the same file."""
+    files = FailingFiles()
+    files.failures = []
+    schedule = schedule_of(files, tmp_path, b"{}")
+
+    async def main() -> None:
+        task = asyncio.get_running_loop().create_task(schedule.save())
+        await pass_time(1)
+        with pytest.raises(Overloaded, match="wait until that is done"):
+            await schedule.save()
+        task.cancel()
+        await asyncio.wait([task])
+        files.failures = [OSError("the disk")]
+        with pytest.raises(OSError, match="the disk"):
+            await schedule.save()
+
+    run_virtually(main())

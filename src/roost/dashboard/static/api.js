@@ -55,6 +55,26 @@ export async function page(path, options = {}) {
 /** Ask for text, as it is. */
 export const plain = async (path, options = {}) => (await ask(path, options)).text();
 
+/**
+ * A file, held by the browser and not by the page; `hear(done, total)` is told how many bytes have come.
+ * Whoever goes elsewhere meanwhile takes none.
+ */
+export async function file(path, signal, hear) {
+  const answer = await ask(path, { signal, isStream: true });
+  const total = Number(answer.headers.get("content-length") ?? 0);
+  let done = 0;
+  const counted = answer.body.pipeThrough(new TransformStream({
+    transform(piece, out) {
+      done += piece.byteLength;
+      hear(done, total);
+      out.enqueue(piece);
+    },
+  }));
+  const blob = await new Response(counted).blob();
+  if (blob.size !== total) throw new Error(`only ${blob.size} of ${total} bytes have come`);
+  return blob;
+}
+
 /** Call a method of the gateway that streams: what each line says. */
 export async function* follow(path, body, signal) {
   connection ??= connected();

@@ -13,7 +13,7 @@ An increment holds what was written behind a backup, integers little-endian:
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from struct import Struct
@@ -46,6 +46,10 @@ class Backup:
     base_index: int
     size_bytes: int
     digest: str
+
+
+def _nobody(_count: int) -> None:
+    """Nobody wants to know how far it is."""
 
 
 def part_of(path: Path) -> Path:
@@ -92,8 +96,10 @@ class FileWriter:
         sync_directory(self._path.absolute().parent)
 
 
-def write_full(path: Path, blobs: Iterable[bytes]) -> Backup:
+def write_full(path: Path, blobs: Iterable[bytes], hear: Callable[[int], None] = _nobody) -> Backup:
     """Save what `Maintenance.Snapshot` streams; it must end with its digest.
+
+    `hear` is told how many bytes of it were read back, again and again.
 
     Raises:
         BackupDamaged: it does not.
@@ -104,7 +110,7 @@ def write_full(path: Path, blobs: Iterable[bytes]) -> Backup:
             file.write(blob)
         file.finish()
     try:
-        return read_backup(path)
+        return read_backup(path, hear)
     except BackupDamaged:
         path.unlink()
         raise
@@ -132,8 +138,8 @@ def write_increment(path: Path, base: Backup, blobs: Iterable[bytes]) -> Backup:
     return read_backup(path)
 
 
-def read_backup(path: Path) -> Backup:
-    """Check a file and say what it holds.
+def read_backup(path: Path, hear: Callable[[int], None] = _nobody) -> Backup:
+    """Check a file and say what it holds; `hear` is told how many bytes were read so far.
 
     Raises:
         BackupDamaged: it is no backup, or not what was saved.
@@ -148,6 +154,7 @@ def read_backup(path: Path) -> Backup:
         while left > 0 and (data := file.read(min(left, _COPY_BYTES))):
             digest.update(data)
             left -= len(data)
+            hear(size - DIGEST_BYTES - left)
         if left or file.read() != digest.digest():
             raise BackupDamaged(f"{path}: the digest at its end is not that of the file")
     if head[:4] == _MAGIC:

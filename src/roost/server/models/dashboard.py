@@ -5,7 +5,17 @@ from importlib.metadata import version
 
 from roost.call import Caller
 from roost.compiled import description
-from roost.dashboard import Facts, Gathering, Happenings, Hub, Interface, Latency, Log, Raised
+from roost.dashboard import (
+    Facts,
+    Gathering,
+    Happenings,
+    Hub,
+    Interface,
+    Latency,
+    Log,
+    Raised,
+    StorePages,
+)
 from roost.dashboard.configured import rows_of
 from roost.dashboard.endpoints import ENDPOINTS
 from roost.dashboard.interface import BODY_BYTES_MAX
@@ -15,7 +25,9 @@ from roost.etcd.border import Border
 from roost.figures import Family
 from roost.histogram import Histogram
 from roost.member import Member
+from roost.server.models.backups import BackupDesk
 from roost.server.models.model import Attached, DataModel, Ground, Page
+from roost.server.models.storage import MemberStorage
 from roost.server.options import quota_within
 
 PATHS = ("/dashboard", "/dashboard/{rest:path}", "/mod/dashboard", "/mod/dashboard/")
@@ -148,12 +160,16 @@ def _attach(ground: Ground) -> Attached:
     def stop() -> None:
         hub.close()
         log.stop()
+        desk.stop()
 
     settings = rows_of(ground.serving.settings, ground.serving.origins)
-    interface = Interface(hub, BorderRights(border), log, settings)
+    desk = BackupDesk(member.files, member.config.name, ground.shelved, ground.clock_s)
+    pages = StorePages(MemberStorage(ground.embedded), desk)
+    interface = Interface(hub, BorderRights(border), log, settings, pages.answers)
     return Attached(
         start=start,
         stop=stop,
+        close=desk.close,
         pages=[
             Page(path=it, answer=interface.answer, body_bytes_max=BODY_BYTES_MAX) for it in PATHS
         ],

@@ -21,6 +21,7 @@ from roost.exchange import Answerer, Beginner, FlowAnswerer
 from roost.figures import Family, Figure
 from roost.member import Member
 from roost.memory import Memory
+from roost.server.models.backups import Shelved
 from roost.server.options import Serving
 from roost.store import Txn
 
@@ -60,6 +61,8 @@ class Ground:
     serving: Serving
     gate: Gate = field(default_factory=Gate)
     shown: Shown = field(default_factory=Shown)
+    # Who saves its backups; None = nobody.
+    shelved: Shelved | None = None
 
     @property
     def member(self) -> Member:

@@ -1,12 +1,15 @@
-// What each member's store and disk hold; giving back what is free; equality of members; a backup.
+// What each member's store and disk hold; giving back what is free; equality of members; trees and backups.
 
-import { call } from "../api.js";
+import { call, page } from "../api.js";
+import { backupsCard } from "../backups.js";
 import { agreed, button, command, doing, fill, h, refresh, say, table } from "../dom.js";
+import { treesCard } from "../trees.js";
 import { bytesText, numberText } from "../words.js";
 
 const COLUMNS = ["Member", { name: "Store", isNumber: true }, { name: "In use", isNumber: true }, { name: "Quota", isNumber: true },
   { name: "Disk free", isNumber: true }, { name: "Entries kept in the journal", isNumber: true },
   { name: "Applied, not yet in the file", isNumber: true }];
+const STATE_MS = 2000;
 
 function rowOf(row) {
   const it = row.facts;
@@ -18,8 +21,27 @@ function rowOf(row) {
     numberText(it.last_index - it.first_index + 1), numberText(Math.max(0, it.applied_index - it.durable_index))];
 }
 
-export function open(place, { cluster, signal }) {
-  const stores = h("section", { class: "card", id: "stores" });
+/** What was found when all of the store was read last. */
+function scrubText(it) {
+  if (!it) return "Nothing was read over since this member was started.";
+  const read = `${numberText(it.record_count)} records up to entry ${numberText(it.index)} in ${it.took_s.toFixed(1)} s`;
+  return it.fault ? `${read}: ${it.fault}` : `${read}: all as they were written`;
+}
+
+function stateCard(said) {
+  const derived = said.derived.map((it) => [h("code", {}, it.name), h("code", {}, it.source), it.version,
+    it.error ? h("b", { class: "bad" }, it.error) : it.share < 1
+      ? [h("progress", { max: "1", value: it.share, "aria-label": `How far ${it.name} is` }), ` ${Math.round(100 * it.share)} %`]
+      : "complete", numberText(it.waiting_count)]);
+  return [table("What is known of it", ["", ""], [
+    ["Read over last", h("span", { class: said.scrub?.fault ? "bad" : "" }, scrubText(said.scrub))],
+    ["Digest of what is durable", h("code", {}, said.digest)],
+    ["Members that differ", said.corrupt.length ? h("b", { class: "bad" }, said.corrupt.join(", ")) : "none"]]),
+  derived.length ? table("Derived trees", ["Tree", "Of", { name: "Version", isNumber: true }, "Built",
+    { name: "Waiting", isNumber: true }], derived) : null];
+}
+
+function toolsCard() {
   const hashed = h("p", { id: "hashed" });
   const defragment = doing(async () => {
     const lines = ["This member's file is written anew, without what is free in it; it goes on meanwhile, slower.", "roost defrag"];
@@ -38,14 +60,31 @@ export function open(place, { cluster, signal }) {
     const said = await call("maintenance/hash");
     fill(hashed, `Keys of this member hash to ${said.hash} at revision ${said.header.revision}: on all members alike.`);
   });
-  place.append(stores, h("section", { class: "card" }, h("h2", {}, "This member"), h("div", { class: "row" },
-    button("Give back what is free", defragment), button("Forget history", compact, { class: "danger" }), button("Hash its keys", hash)),
-  hashed, command("roost hashkv")), h("section", { class: "card" }, h("h2", {}, "Backups"),
-    h("p", {}, "A backup is taken while writes go on, and can be verified and restored by the command line:"),
-    h("pre", {}, "roost snapshot save backup.db\nroost snapshot status backup.db")));
+  return [h("div", { class: "row" }, button("Give back what is free", defragment),
+    button("Forget history", compact, { class: "danger" }), button("Hash its keys", hash)), hashed, command("roost hashkv")];
+}
+
+export async function open(place, { cluster, signal }) {
+  const stores = h("section", { class: "card", id: "stores" }), state = h("div", { id: "state" });
+  place.append(stores, h("section", { class: "card" }, h("h2", {}, "This member"), state, toolsCard()));
   const show = () => {
     if (cluster.state) refresh(stores, table("Stores", COLUMNS, cluster.state.members.map(rowOf)));
   };
   cluster.addEventListener("state", show, { signal });
   show();
+  const look = async () => {
+    const said = await page("storage", { signal });
+    if (!signal.aborted) refresh(state, stateCard(said));
+  };
+  // Whoever may not see it sees the rest.
+  try {
+    await look();
+  } catch (error) {
+    if (signal.aborted) return;
+    fill(state, h("p", { class: "quiet" }, `More of this member, its trees and backups are for root: ${error.message}`));
+    return;
+  }
+  const timer = setInterval(() => look().catch((error) => { if (error.name !== "AbortError") say(error.message, true); }), STATE_MS);
+  signal.addEventListener("abort", () => clearInterval(timer));
+  place.append(treesCard(signal), backupsCard(signal));
 }

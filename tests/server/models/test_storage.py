@@ -1,0 +1,164 @@
+"""Trees and backups of a member on a port: what the dashboard's pages stand on."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from roost import aio
+from roost.children import Ended
+from roost.errors import Overloaded
+from roost.member import BackupFailed, read_backup
+from roost.server.models.backups import SENDING_MAX, BackupDesk
+from roost.server.models.storage import CountingFailed, counts_of
+from roost.testing.ports import free_ports
+from tests.server.models.test_dashboard import said
+
+
+async def ask(port: int, method: str, target: str, body: bytes = b"{}") -> tuple[int, bytes]:
+    """Status and body; a body that ends before its length is an error."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    head = f"{method} /dashboard/{target} HTTP/1.1\r\nhost: here\r\nconnection: close\r\n"
+    head += f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    writer.write(head.encode() + body)
+    fields, _, content = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    await writer.wait_closed()
+    lengths = [it for it in fields.lower().split(b"\r\n") if it.startswith(b"content-length: ")]
+    assert lengths == [b"content-length: %d" % len(content)]
+    return int(fields.split()[1]), content
+
+
+async def over(port: int) -> dict[str, Any]:
+    """What came of what was begun."""
+    while True:
+        job: dict[str, Any] = await said(port, "/dashboard/backups/job")
+        if job["is_over"]:
+            return job
+
+
+def served(story: Callable[[int, aio.Database], Awaitable[None]], path: Path, **given: Any) -> None:
+    """A member on a port."""
+
+    async def main() -> None:
+        [port] = free_ports(1)
+        async with await aio.open(path, **given) as db:
+            await db.serve([f"http://127.0.0.1:{port}"])
+            await story(port, db)
+
+    asyncio.run(main())
+
+
+def test_trees_are_listed_read_and_counted(tmp_path: Path) -> None:
+    async def story(port: int, db: aio.Database) -> None:
+        async with db.transaction() as txn:
+            txn.tree("people", key=str, value=int).update({"ada": 1815, "alan": 1912})
+        listed = await said(port, "/dashboard/trees?after=o")
+        assert listed == {
+            "trees": [{"name": "people", "keys": "str", "values": "msgpack int", "purpose": ""}],
+            "after": "",
+        }
+        first = await said(port, "/dashboard/trees/rows?tree=people&limit=1")
+        assert [(it["key"], it["value"]) for it in first["rows"]] == [("ada", "1815")]
+        target = f"/dashboard/trees/rows?tree=people&from={first['rest']}"
+        assert [it["key"] for it in (await said(port, target))["rows"]] == ["alan"]
+        status, body = await ask(port, "GET", "trees/rows?tree=nobody")
+        assert (status, "there is no tree" in json.loads(body)["error"]) == (400, True)
+        counted = await said(port, "/dashboard/trees/counts")
+        assert counted["index"] > 0
+        assert "$members" in {it["name"] for it in counted["trees"]}
+        state = await said(port, "/dashboard/storage")
+        assert (state["corrupt"], state["scrub"], state["derived"]) == ([], None, [])
+        await db._embedded.member.custody.scrub()
+        state = await said(port, "/dashboard/storage")
+        assert (state["scrub"]["fault"], state["scrub"]["record_count"] > 0) == ("", True)
+
+    served(story, tmp_path / "data")
+
+
+def test_what_the_process_that_counts_cannot_do_is_said() -> None:
+    with pytest.raises(CountingFailed, match="ended with 9"):
+        counts_of(Ended(9, b""))
+    with pytest.raises(CountingFailed, match="no directory of a member"):
+        counts_of(Ended(0, b'{"fault": "no directory of a member"}'))
+
+
+def test_a_backup_is_saved_listed_verified_and_fetched(tmp_path: Path) -> None:
+    async def story(port: int, _db: aio.Database) -> None:
+        status, body = await ask(port, "POST", "backups")
+        assert (status, json.loads(body)["kind"]) == (200, "save")
+        assert (await ask(port, "POST", "backups"))[0] == 429, "one at a time"
+        job = await over(port)
+        assert (job["fault"], job["said"].endswith("bytes were saved")) == ("", True)
+        found = await said(port, "/dashboard/backups")
+        [kept] = found["backups"]
+        assert (found["place"], kept["name"]) == (str(tmp_path / "kept"), job["name"])
+        backup = read_backup(tmp_path / "kept" / kept["name"])
+        assert kept["size_bytes"] == backup.size_bytes
+        named = json.dumps({"name": kept["name"]}).encode()
+        assert (await ask(port, "POST", "backups/verify", named))[0] == 200
+        assert f"sha256 {backup.digest}" in (await over(port))["said"]
+        status, content = await ask(port, "GET", f"backups/file?name={kept['name']}")
+        assert (status, content) == (200, backup.path.read_bytes())
+        status, content = await ask(port, "GET", "backups/now")
+        assert status == 200
+        assert content[-32:] == hashlib.sha256(content[:-32]).digest()
+
+    served(story, tmp_path / "data", backup_dir=str(tmp_path / "kept"))
+
+
+class Copies:
+    """Lends one file; how many have it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.lent_count = 0
+
+    @asynccontextmanager
+    async def lend_snapshot(self) -> AsyncIterator[Path]:
+        self.lent_count += 1
+        try:
+            yield self.path
+        finally:
+            self.lent_count -= 1
+
+
+def test_few_are_sent_at_a_time_and_copies_are_kept_as_long(tmp_path: Path) -> None:
+    copies = Copies(tmp_path / "copy")
+    copies.path.write_bytes(bytes(3 << 20))
+
+    async def main() -> None:
+        desk = BackupDesk(copies, "m", None, lambda: 0.0)
+        files = [await desk.whole() for _ in range(SENDING_MAX)]
+        with pytest.raises(Overloaded, match="are being sent"):
+            await desk.whole()
+        assert copies.lent_count == SENDING_MAX
+        content = b"".join([it async for it in files[0].pieces])
+        assert (len(content), files[0].name) == (files[0].size_bytes, "m.db")
+        for it in files:
+            it.close()
+            it.close()
+        copies.path.unlink()
+        with pytest.raises(BackupFailed, match="No such file"):
+            await desk.whole()
+        await desk.close()
+        assert copies.lent_count == 0
+
+    asyncio.run(main())
+
+
+def test_without_a_place_nothing_is_kept_and_that_is_said(tmp_path: Path) -> None:
+    async def story(port: int, _db: aio.Database) -> None:
+        found = await said(port, "/dashboard/backups")
+        assert (found["place"], found["backups"]) == ("", [])
+        for method, target in (("POST", "backups"), ("GET", "backups/file?name=x")):
+            status, body = await ask(port, method, target)
+            assert (status, "--backup-dir" in json.loads(body)["error"]) == (400, True)
+        assert (await ask(port, "GET", "backups/now"))[0] == 200
+
+    served(story, tmp_path / "data")
