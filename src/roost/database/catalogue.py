@@ -21,7 +21,7 @@ from roost.database.derived_rows import Registered
 from roost.database.errors import KeyUndecodable, NotYourTree
 from roost.database.ordered import decode_parts
 from roost.errors import UNDECODABLE
-from roost.store import CATALOG_ID, METADATA_ID, Pages, UnknownTree, View
+from roost.store import CATALOG_ID, METADATA_ID, Cut, Pages, UnknownTree, View
 
 # One page: so many names; rows that are there, and that are gone; bytes of keys and values.
 NAMES_MAX, ROWS_MAX, GONE_MAX, PAGE_BYTES_MAX = 200, 100, 1000, 256 << 10
@@ -100,8 +100,9 @@ def page_from(view: View, name: str, first: bytes, limit: int) -> RowPage:
         if len(rows) >= min(limit, ROWS_MAX) or gone >= GONE_MAX or size >= PAGE_BYTES_MAX:
             return RowPage(rows, key)
         size += len(key)
-        if value is None:
-            gone += 1
+        if value is None or isinstance(value, Cut):
+            # From one cut to the next it may be far.
+            gone += 1 if value is None else GONE_MAX // 4
             continue
         size += len(value)
         rows.append(

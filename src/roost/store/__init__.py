@@ -44,6 +44,7 @@ from roost.store.held import HeldView
 from roost.store.keeper import InlineKeeper, Keeper
 from roost.store.keeper_process import ProcessKeeper
 from roost.store.layer import Layer, TreeLayer
+from roost.store.long_keys import Cut
 from roost.store.long_write import (
     LAYER_BYTES_MAX,
     Assembly,
@@ -113,6 +114,7 @@ __all__ = [
     "Changes",
     "Column",
     "Counted",
+    "Cut",
     "Difference",
     "Differences",
     "DiskFull",
