@@ -198,6 +198,30 @@ def test_no_class_of_it_has_an_interpreted_base(module: str) -> None:
             assert [it for it in made.__mro__ if it.__module__ not in own] == []
 
 
+# What tests replace, as (name of the module, name in it).
+REPLACED = {
+    (where.rpartition(".")[2], name)
+    for path in (ROOT / "tests").rglob("*.py")
+    for where, name in re.findall(
+        r"setattr\(\s*\"?([\w.]+)\"?[,.]\s*\"?([A-Z_][A-Z0-9_]+)\"", path.read_text()
+    )
+}
+REPLACED_NAMES = {name for _, name in REPLACED}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_number_of_it_is_final_unless_a_test_replaces_it(module: str) -> None:
+    """A look-up of a name costs more than what is done with it; but a final one stays as it is."""
+    final, plain = set[str](), set[str]()
+    for node in TREES[module].body:
+        if isinstance(node, ast.AnnAssign) and ast.unparse(node.annotation).startswith("Final"):
+            final.add(ast.unparse(node.target))
+        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant | ast.BinOp):
+            plain |= {it.id for it in node.targets if isinstance(it, ast.Name)}
+    assert {it for it in plain if it.isupper()} <= REPLACED_NAMES
+    assert not {(module.rpartition(".")[2], it) for it in final} & REPLACED
+
+
 def test_what_each_put_makes_is_no_dataclass() -> None:
     """The `__init__` of one is interpreted, also where its module is compiled."""
     assert not is_dataclass(Request)

@@ -14,14 +14,14 @@ ever thrown out who was let in.
 
 from collections import deque
 from collections.abc import Iterator
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from roost.flow import Flow
 
 # What is granted in one turn, and what an item costs beside its bytes.
-QUANTUM = 16 << 10
-ITEM_COST = 512
-OWNER_SHARES = 4
+QUANTUM: Final = 16 << 10
+ITEM_COST: Final = 512
+OWNER_SHARES: Final = 4
 
 Item = TypeVar("Item")
 

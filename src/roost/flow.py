@@ -8,13 +8,13 @@ among the connections of an owner (`fair_queue.py`).
 """
 
 from ipaddress import IPv6Address, ip_network
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 # A longer name shares its turns with all that begin like it; it travels with every request that a
 # follower hands on, in four bytes a character at most.
-_USER_CHARS_MAX = 48
-OWNER_BYTES_MAX = 255
-CONNECTION_MAX = 0xFFFF
+_USER_CHARS_MAX: Final = 48
+OWNER_BYTES_MAX: Final = 255
+CONNECTION_MAX: Final = 0xFFFF
 
 
 class Flow(NamedTuple):

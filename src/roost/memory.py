@@ -21,6 +21,7 @@ import ctypes
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Final
 
 from roost.errors import ShortOfMemory
 from roost.memory_limit import ADDRESSES, Limit, Statm, Taken
@@ -28,15 +29,15 @@ from roost.runbook import place_of
 
 logger = logging.getLogger(__name__)
 RESERVE_BYTES_MIN, RESERVE_BYTES_MAX = 16 << 20, 256 << 20
-_RESERVE_PART = 6
+_RESERVE_PART: Final = 6
 # The allocator is asked at every so many looks while memory is short: it may take milliseconds.
-_LOOKS_A_TRIM = 8
+_LOOKS_A_TRIM: Final = 8
 # Look again when so much was taken in.
-STRIDE_BYTES = 2 << 20
+STRIDE_BYTES: Final = 2 << 20
 # With less a pool cannot work.
-SHARE_BYTES_MIN = 2 << 20
+SHARE_BYTES_MIN: Final = 2 << 20
 # Less than that is next to nothing.
-HELD_BYTES_MIN = 1 << 20
+HELD_BYTES_MIN: Final = 1 << 20
 # Of glibc (malloc.h): with how much free at its end an arena is cut; from where on a block is
 # mapped, and so given back when it is freed (without it that bound grows with what is freed); and
 # the arenas, each of which takes 64 MiB of addresses.

@@ -40,12 +40,13 @@ earlier: a tombstone without it would replace one with it where the fold has not
 
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
+from typing import Final
 
 from roost.counters.errors import BadChange, CounterOverflow
 
 VALUE_MIN, VALUE_MAX = -(1 << 63), (1 << 63) - 1
-VERSION_MAX = (1 << 64) - 1
-FOLD_VERSION = 1
+VERSION_MAX: Final = (1 << 64) - 1
+FOLD_VERSION: Final = 1
 NO_FOLDS: Mapping[int, int] = {}
 
 

@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 from google.protobuf.message import DecodeError, Message
@@ -26,9 +26,9 @@ from roost.proto import counters_pb2 as pb
 from roost.tasks import Tasks
 
 logger = logging.getLogger(__name__)
-SERVICE = "roost.Counters"
+SERVICE: Final = "roost.Counters"
 # Values that are made into what is sent, in one turn (D14).
-SAID_A_TURN = 500
+SAID_A_TURN: Final = 500
 SCHEMAS = (pb.DESCRIPTOR,)
 Asked = TypeVar("Asked", bound=Message)
 

@@ -7,6 +7,7 @@ looked at before anything is changed, so what is refused has changed nothing.
 """
 
 from collections.abc import Generator, Sequence
+from typing import Final
 
 from roost.counters import algebra
 from roost.counters.algebra import Part
@@ -16,7 +17,7 @@ from roost.counters.requests import KEY_BYTES_MAX, Answered, Request
 from roost.counters.store import Answer, Store
 
 # Changes of a slice.
-SLICE_CHANGES = 64
+SLICE_CHANGES: Final = 64
 Steps = Generator[None, None, Answer]
 
 

@@ -21,7 +21,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from roost.counters import changing, incoming, messages
 from roost.counters.alarms import Alarms
@@ -57,10 +57,10 @@ from roost.tasks import Tasks
 
 logger = logging.getLogger(__name__)
 # For ever (`member/protocol.py`): one message of `messages`.
-FRAME_KIND = 64
-LOOK_S = 0.1
+FRAME_KIND: Final = 64
+LOOK_S: Final = 0.1
 # How long after the disk was full the store is opened again.
-REOPEN_S = 5.0
+REOPEN_S: Final = 5.0
 
 
 class Counting:

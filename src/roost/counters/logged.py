@@ -23,6 +23,7 @@ import os
 from bisect import bisect_left, insort
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -31,13 +32,13 @@ from roost.counters.errors import CounterStoreCorrupt
 from roost.counters.step_log import FILE_BYTES, NAME, StepLog
 from roost.errors import UNDECODABLE
 
-LAYER_ROWS_MAX = 4096
+LAYER_ROWS_MAX: Final = 4096
 # A larger step gains little: LMDB's transaction is then dear by what it writes, not by its syncs.
 STEP_ROWS_MAX, STEP_BYTES_MAX = 1024, 64 << 10
 # Of LMDB's.
-KEY_BYTES_MAX = 511
-_ID_BYTES = 8
-_ROW = b"steps"
+KEY_BYTES_MAX: Final = 511
+_ID_BYTES: Final = 8
+_ROW: Final = b"steps"
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[tuple[int, list[tuple[bytes, bytes | None]]]]).decode
 

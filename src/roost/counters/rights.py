@@ -3,16 +3,16 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from roost.call import Caller
 from roost.errors import RoostError
 from roost.outcome import settle_future
 
 # Before the name of a counter: the key of which somebody must have the right.
-KEYS = "counters/"
+KEYS: Final = "counters/"
 # Names whose rights are looked up in one turn (D14).
-ASKED_A_TURN = 500
+ASKED_A_TURN: Final = 500
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ was copied, or is an old state, is found out by the first of them that has heard
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Final
 
 import msgspec
 
@@ -39,9 +40,9 @@ from roost.errors import Overloaded
 # 2 has a log of steps beside LMDB (`logged`), of which a version that knows only 1 would not hear.
 FORMAT, FORMAT_BEFORE = b"2", b"1"
 # Of one step: with more the disk is behind, and who comes is turned away.
-STEP_ROWS_MAX = 20_000
+STEP_ROWS_MAX: Final = 20_000
 # Whoever has missed more openings than these does not see whether the first was of an old state.
-OPENINGS_KEPT = 64
+OPENINGS_KEPT: Final = 64
 
 
 @dataclass(frozen=True, slots=True)

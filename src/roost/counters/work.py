@@ -15,6 +15,7 @@ disk is bounded by what a step holds (`Store.refuse_when_broken`).
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from roost.counters import changing
 from roost.counters.changing import Steps
@@ -22,10 +23,10 @@ from roost.counters.errors import CounterStoreError
 from roost.counters.store import Answer, Step, Store
 from roost.errors import OutcomeUnknown, Overloaded, RoostError
 
-QUEUE_COUNT_MAX = 10_000
+QUEUE_COUNT_MAX: Final = 10_000
 # Of a turn of the loop (D14): changes, of which a request counts as a few at least.
 CHANGES_A_TURN, REQUEST_CHANGES = 256, 4
-ANSWERS_A_TURN = 256
+ANSWERS_A_TURN: Final = 256
 Done = Callable[[list[int | None] | RoostError], None]
 
 

@@ -13,7 +13,7 @@ An operation that comes without a name then is refused.  What a member does by i
 
 import asyncio
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from roost.call import Caller
 from roost.database.model import Light, Long, Operation, Steps, Txn
@@ -32,7 +32,7 @@ from roost.outcome import Done, Outcome, ReadDone, Waiting, settle_future, told_
 
 AS, LIGHT_AS = "etcd.as", "etcd.light_as"
 # How long a request about this member's own files waits to hear that they hold everything.
-FRESH_S_MAX = 2.0
+FRESH_S_MAX: Final = 2.0
 _Outcome = TypeVar("_Outcome")
 _Light = Callable[[Txn, bytes], bytes | None]
 

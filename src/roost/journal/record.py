@@ -28,23 +28,23 @@ Two checksums in a frame: a damaged head must not hide an intact payload, nor th
 """
 
 from struct import Struct
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from crc32c import crc32c
 
-FRAME_MAGIC = b"RFRM"
-TRUNCATE = 255
-FRAME_HEAD_BYTES = 64
-SLOT_BYTES = 64
+FRAME_MAGIC: Final = b"RFRM"
+TRUNCATE: Final = 255
+FRAME_HEAD_BYTES: Final = 64
+SLOT_BYTES: Final = 64
 # Before a length is believed it is held against this and against the file's end (J6): a flipped
 # bit of it must not make a start ask for gigabytes.
-PAYLOAD_BYTES_MAX = 64 << 20
+PAYLOAD_BYTES_MAX: Final = 64 << 20
 
-_FRAME = Struct("<4sB3xQQQIIIII8x")
-_SLOT = Struct("<QQQIIIB3xQ12x")
-_CRC = Struct("<I")
+_FRAME: Final = Struct("<4sB3xQQQIIIII8x")
+_SLOT: Final = Struct("<QQQIIIB3xQ12x")
+_CRC: Final = Struct("<I")
 # Made once: there is one behind nearly every payload.
-_PADDING = tuple(bytes(count) for count in range(8))
+_PADDING: Final = tuple(bytes(count) for count in range(8))
 
 assert _FRAME.size == FRAME_HEAD_BYTES - 4, "a frame's head is 64 bytes with its checksum"
 assert _SLOT.size == SLOT_BYTES - 4, "a slot is 64 bytes with its checksum"

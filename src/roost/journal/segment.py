@@ -21,6 +21,7 @@ slot, so bytes of another life of the same blocks are never taken for ours (J2).
 from dataclasses import dataclass
 from pathlib import Path
 from struct import Struct
+from typing import Final
 
 from crc32c import crc32c
 
@@ -29,18 +30,18 @@ from roost.journal.errors import JournalDamaged, UnknownFormat, WrongIdentity
 from roost.journal.identity import Identity
 from roost.journal.record import SLOT_BYTES, frame_bytes
 
-MAGIC = b"RSEG"
+MAGIC: Final = b"RSEG"
 FORMAT = 1
 # The two heads lie in blocks of their own, 4,096 bytes apart, and no slot or frame shares one with
 # them: what writes entries never touches the sectors that say whose they are, and no block that a
 # device loses costs both.
-SLOTS_OFFSET = 8192
+SLOTS_OFFSET: Final = 8192
 _COPIES = (0, 4096)
-_HEAD = Struct("<4sIQQQQQQQQ")
-_CRC = Struct("<I")
-_MARK_MAGIC = b"RMRK"
-_MARK_OFFSET = 1024
-_MARK_BODY = Struct("<QQ")
+_HEAD: Final = Struct("<4sIQQQQQQQQ")
+_CRC: Final = Struct("<I")
+_MARK_MAGIC: Final = b"RMRK"
+_MARK_OFFSET: Final = 1024
+_MARK_BODY: Final = Struct("<QQ")
 
 
 @dataclass(slots=True)

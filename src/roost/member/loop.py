@@ -18,6 +18,7 @@ must not answer anybody.
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from roost.errors import RoostError, Stopped
 from roost.flow import OWN, Flow
@@ -31,7 +32,7 @@ from roost.peer import RefusedThere
 from roost.raft import Ready, Role
 
 logger = logging.getLogger(__name__)
-TRIM_TICKS = 20
+TRIM_TICKS: Final = 20
 
 
 class Loop:

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Final, Protocol
 
 from roost.errors import PeerFault
 from roost.peer import frame
@@ -31,7 +31,7 @@ _LIMITS = {
     BULK: frame.BULK_BYTES_MAX,
     SNAPSHOT: frame.HANDSHAKE_BYTES_MAX,
 }
-_READ_BYTES = 64 << 10
+_READ_BYTES: Final = 64 << 10
 
 
 class Reception(Protocol):

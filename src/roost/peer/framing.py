@@ -15,16 +15,17 @@ length is checked before anything is allocated.
 
 from collections.abc import Sequence
 from struct import Struct
+from typing import Final
 
 from crc32c import crc32c
 
 from roost.peer.errors import MalformedFrame
 
-MAGIC = b"RP"
-HEAD = Struct(">2sBBIII")
-_BARE = Struct(">2sBBII")
+MAGIC: Final = b"RP"
+HEAD: Final = Struct(">2sBBIII")
+_BARE: Final = Struct(">2sBBII")
 # A small frame is one buffer: copying it costs less than a vector for the socket.
-JOINED_BYTES_MAX = 16 << 10
+JOINED_BYTES_MAX: Final = 16 << 10
 
 
 def encode(kind: int, buffers: Sequence[bytes]) -> list[bytes]:

@@ -16,7 +16,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from roost.peer.config import Dice, PeerConfig
 from roost.peer.errors import HandshakeRefused, MalformedFrame, RefusedThere
@@ -26,10 +26,10 @@ from roost.peer.stream import Stream
 from roost.peer.troubles import Troubles
 
 logger = logging.getLogger(__name__)
-_IOV_MAX = 1000
-PATIENT_TRY = 16
+_IOV_MAX: Final = 1000
+PATIENT_TRY: Final = 16
 # As long as a way may be that is open: after that a dial waits for a packet that was lost.
-_ANSWER_S_MAX = 0.2
+_ANSWER_S_MAX: Final = 0.2
 
 
 class LinkOwner(Protocol):

@@ -22,6 +22,7 @@ prev_index.  A decoded message has been checked once, here; nobody re-checks:
 from collections.abc import Mapping
 from struct import Struct
 from struct import error as StructError
+from typing import Final
 
 from roost.raft.confchange import decode_change, encode_configuration
 from roost.raft.errors import MalformedMessage
@@ -49,7 +50,7 @@ from roost.raft.types import COUNT_MAX, Entry, EntryKind
 
 # A number is for ever: members of two versions talk to each other while a cluster is upgraded, and
 # one that is used again for something else would be taken for what it was.
-_APPEND = 1
+_APPEND: Final = 1
 KINDS: dict[int, type[Message]] = {
     1: AppendEntries,
     2: AppendAccepted,
@@ -69,12 +70,12 @@ KINDS: dict[int, type[Message]] = {
     16: SnapshotFailed,
     17: Restarted,
 }
-_NUMBERS = {kind: number for number, kind in KINDS.items()}
-_OFFER = 15
-_APPEND_HEAD = Struct(">BQQQQQQI")
-_OFFER_HEAD = Struct(">BQQQQQ")
-_ENTRY_HEAD = Struct(">QBI")
-_ENTRY_KINDS = tuple(EntryKind)
+_NUMBERS: Final = {kind: number for number, kind in KINDS.items()}
+_OFFER: Final = 15
+_APPEND_HEAD: Final = Struct(">BQQQQQQI")
+_OFFER_HEAD: Final = Struct(">BQQQQQ")
+_ENTRY_HEAD: Final = Struct(">QBI")
+_ENTRY_KINDS: Final = tuple(EntryKind)
 
 
 # The order of a class's fields is the format.  One that is added, also at the end, changes what all
@@ -84,14 +85,14 @@ def _plain_fields(kind: type[Message]) -> tuple[tuple[str, ...], Struct]:
     return tuple(names), Struct(">BQQ" + "Q" * len(names))
 
 
-_OWN_LAYOUT = (AppendEntries, SnapshotOffer)
-_PLAIN = {kind: _plain_fields(kind) for kind in KINDS.values() if kind not in _OWN_LAYOUT}
-_BOOLEANS = ("is_granted", "is_transfer")
+_OWN_LAYOUT: Final = (AppendEntries, SnapshotOffer)
+_PLAIN: Final = {kind: _plain_fields(kind) for kind in KINDS.values() if kind not in _OWN_LAYOUT}
+_BOOLEANS: Final = ("is_granted", "is_transfer")
 # Messages of numbers only, whose class begins with term and sender: no names are needed.
 # Beside appends nearly all messages are of these, and a dictionary of names for each costs more
 # than the numbers.
-_HOT = frozenset({AppendAccepted, Heartbeat, HeartbeatReply})
-_WITHOUT_TERM = (ReadIndexRequest, TransferRequest)
+_HOT: Final = frozenset({AppendAccepted, Heartbeat, HeartbeatReply})
+_WITHOUT_TERM: Final = (ReadIndexRequest, TransferRequest)
 # Terms of entries that a message tells of, beside the position each belongs to.
 # None can be above the message's own term: who knows of an entry of a term is in that term.
 _TOLD = (

@@ -10,7 +10,7 @@ and not read is bounded by `unread`, of all connections together.
 
 from collections.abc import Callable
 from time import monotonic
-from typing import Protocol
+from typing import Final, Protocol
 from urllib.parse import quote
 
 from roost.call import Code, Sending, UnaryHandler
@@ -23,14 +23,15 @@ from roost.server.methods import Head
 from roost.server.unread import Unread
 from roost.tracing import received
 
-PREFIX_BYTES = 5
-_NOT_HERE, OVER = -1, -2
-_OK = Code.OK
-_STATUS_200 = b"\x88"  # static table, entry 8
-_CONTENT_TYPE = encode_literal(b"content-type", b"application/grpc")
-HEADERS = _STATUS_200 + _CONTENT_TYPE
-_OK_TRAILERS = encode_literal(b"grpc-status", b"0")
-_ANSWER = Answer(HEADERS, _OK_TRAILERS)
+PREFIX_BYTES: Final = 5
+_NOT_HERE: Final = -1
+OVER: Final = -2
+_OK: Final = Code.OK
+_STATUS_200: Final = b"\x88"  # static table, entry 8
+_CONTENT_TYPE: Final = encode_literal(b"content-type", b"application/grpc")
+HEADERS: Final = _STATUS_200 + _CONTENT_TYPE
+_OK_TRAILERS: Final = encode_literal(b"grpc-status", b"0")
+_ANSWER: Final = Answer(HEADERS, _OK_TRAILERS)
 
 
 class Carrier(Protocol):

@@ -8,6 +8,7 @@ takes.  An answer that comes in pieces waits for its client to take each.
 import logging
 from collections.abc import Callable
 from functools import partial
+from typing import Final
 
 from roost import tracing
 from roost.exchange import TEXT, Answer, Beginner, Quick, Request, Streaming
@@ -19,9 +20,9 @@ from roost.server.posts import TOO_LARGE, Post, Sender, token_of, unavailable
 from roost.tasks import Tasks
 
 logger = logging.getLogger(__name__)
-SMALL_BYTES = 1 << 10
+SMALL_BYTES: Final = 1 << 10
 _FAILED = Answer(500, b"Internal Server Error", (TEXT,))
-_MISDIRECTED = 421
+_MISDIRECTED: Final = 421
 
 
 class Direct:

@@ -13,7 +13,7 @@ import logging
 from collections.abc import Callable, Mapping
 from functools import partial
 from time import monotonic
-from typing import cast
+from typing import Final, cast
 
 from roost.call import Code, Route, Status, Unary
 from roost.flow import OWN, Flow, flow_of
@@ -32,11 +32,11 @@ from roost.tls import common_name
 from roost.tracing import is_on
 
 logger = logging.getLogger(__name__)
-LEADERLESS_S = 3.0
+LEADERLESS_S: Final = 3.0
 # So many calls of connections that are gone are ended in a turn of the loop.
-ENDED_A_TURN = 200
+ENDED_A_TURN: Final = 200
 # What requests may take that are not whole yet.
-BODIES_BYTES_MAX = 128 << 20
+BODIES_BYTES_MAX: Final = 128 << 20
 # Answers that nobody takes are given up after a minute: so often nothing of them has left.
 STALL_LOOK_S, STALLED_LOOKS_MAX = 5.0, 12
 # What callers are told; a data model has words of its own for it.

@@ -12,18 +12,18 @@ llhttp would refuse, or understand otherwise: `tests/server/test_http1_plain.py`
 """
 
 import re
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 HEAD_BYTES_MAX, BODY_BYTES_MAX = 1 << 10, 8 << 10
-_END = b"\r\n\r\n"
+_END: Final = b"\r\n\r\n"
 # Nothing is tried twice (possessive): a head that is no such one costs a look at each byte.
-_HEAD = re.compile(
+_HEAD: Final = re.compile(
     rb"(GET|PUT|POST|DELETE) (/[!\"$-~]*+) HTTP/1\.1\r\n"
     rb"((?:[!#$%&'*+\-.^_`|~0-9A-Za-z]++:[\t -~\x80-\xff]*+\r\n)*+)\r\n"
 )
-_LENGTH = re.compile(rb"[0-9]{1,5}")
+_LENGTH: Final = re.compile(rb"[0-9]{1,5}")
 # They say something that is not read here.
-_OTHERS = frozenset(
+_OTHERS: Final = frozenset(
     {b"transfer-encoding", b"upgrade", b"expect", b"te", b"trailer", b"proxy-connection"}
 )
 _CONNECTION, _CONTENT_LENGTH, _STAYS = b"connection", b"content-length", b"keep-alive"

@@ -6,13 +6,13 @@ the connection.  An answer that nobody reads any more goes nowhere.
 """
 
 from http import HTTPStatus
-from typing import Protocol
+from typing import Final, Protocol
 
 from roost.exchange import Fields
 from roost.flow import Flow
 
-_CHUNKED = b"transfer-encoding: chunked\r\n"
-_CLOSE = b"connection: close\r\n"
+_CHUNKED: Final = b"transfer-encoding: chunked\r\n"
+_CLOSE: Final = b"connection: close\r\n"
 _NO_CONTENT, _NOT_MODIFIED = 204, 304
 
 

@@ -15,14 +15,14 @@ fills, and its windows.
 
 import asyncio
 from collections import deque
-from typing import Protocol
+from typing import Final, Protocol
 
 TURN_UNITS = 700
 # Of one that stands in line, in one turn.
-SHARE_UNITS_MIN = 50
+SHARE_UNITS_MIN: Final = 50
 # A request that is begun: its handler.  With 16 a thousand puts under way were a third slower,
 # since each turn's batch was small (`python -m bench`, 2026-11-26).
-REQUEST_UNITS = 4
+REQUEST_UNITS: Final = 4
 
 
 class Reader(Protocol):

@@ -6,12 +6,13 @@ a host that `hosts` does not name is refused, so that no name can be bound anew 
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 from roost.exchange import Fields
 from roost.server.http1_turn import lines_of
 
 ANY, _ANY = "*", b"*"
-_METHODS = b"POST, GET, OPTIONS, PUT, DELETE"
+_METHODS: Final = b"POST, GET, OPTIONS, PUT, DELETE"
 # What a page may say beside what all pages may (Fetch, 3.2.2): what requests have that we read.
 _ALLOWED = (
     *(b"accept", b"content-type", b"content-encoding", b"authorization"),

@@ -5,7 +5,7 @@ before the call has gone on, in a later turn (`StreamCarrier.hold`).
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from roost.call import Code, OpenStream, StreamHandler
 from roost.server.calls import OVER, PREFIX_BYTES, Call, Carrier, cut
@@ -13,7 +13,8 @@ from roost.server.h2 import Stream
 from roost.server.methods import Head
 
 # Handed on in one step; and what each costs of the turn's budget (see `intake`).
-MESSAGES_A_STEP_MAX, MESSAGE_UNITS = 16, 4
+MESSAGES_A_STEP_MAX: Final = 16
+MESSAGE_UNITS: Final = 4
 
 
 class StreamCarrier(Carrier, Protocol):

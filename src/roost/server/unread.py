@@ -8,13 +8,13 @@ is given up, and its client sees a connection that broke.
 
 import logging
 from collections.abc import Collection
-from typing import Protocol
+from typing import Final, Protocol
 
 from roost.memory_limit import find_limits
 
 logger = logging.getLogger(__name__)
 # So much of the memory.
-_PART = 4
+_PART: Final = 4
 
 
 def unread_bytes_max() -> int:

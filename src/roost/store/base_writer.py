@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from errno import EIO, ENOSPC
 from itertools import islice, pairwise
 from pathlib import Path
+from typing import Final
 
 import lmdb
 from crc32c import crc32c
@@ -32,11 +33,11 @@ from roost.store.errors import DiskFull
 from roost.store.layer import Layer, TreeLayer
 from roost.store.long_keys import LONG_KEY_BYTES, below, names_of, space_of
 
-_FULL_BYTES = 1 << 20
+_FULL_BYTES: Final = 1 << 20
 # So many rows are put in one call; and when as many are written, that is said.
-_ROWS_A_CALL = 1000
+_ROWS_A_CALL: Final = 1000
 # So many long keys of a range are found before they are deleted: each may have a megabyte.
-_LONG_KEYS_A_CALL = 50
+_LONG_KEYS_A_CALL: Final = 50
 # With so much free, or such a part of a small disk, none is full.
 _PLENTY_BYTES, _PLENTY_PART = 64 << 20, 16
 

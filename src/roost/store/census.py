@@ -20,10 +20,11 @@ Full?  A number and a key for every BLOCK_COUNT_MAX / 2 keys, or so.
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
+from typing import Final
 
 BLOCK_COUNT_MAX = 512
 # Neighbours that have no more than that are one block.
-_MERGE_COUNT_MAX = BLOCK_COUNT_MAX // 4
+_MERGE_COUNT_MAX: Final = BLOCK_COUNT_MAX // 4
 # The keys of a range in order; `stop` None = to the end.  It may raise `TooFar`.
 Walk = Callable[[bytes, bytes | None], Iterator[bytes]]
 # Of each of some bounds, in order, how many of certain keys lie before it.

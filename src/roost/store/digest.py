@@ -12,11 +12,13 @@ It stands in `$metadata` key `digest`, 16 bytes little-endian, written in the sa
 what it stands for.  Members compare theirs at every DIGEST_ENTRIES-th log position.
 """
 
+from typing import Final
+
 from xxhash import xxh3_128_intdigest
 
-DIGEST_BYTES = 16
-DIGEST_ENTRIES = 1000
-_MODULUS = 1 << (8 * DIGEST_BYTES)
+DIGEST_BYTES: Final = 16
+DIGEST_ENTRIES: Final = 1000
+_MODULUS: Final = 1 << (8 * DIGEST_BYTES)
 # LMDB's keys have 511 bytes at most.
 _LENGTHS = tuple(count.to_bytes(2, "big") for count in range(512))
 

@@ -16,6 +16,7 @@ then is told so (`HeldViewLost`), and may begin anew: nothing was changed by a r
 
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
+from typing import Final
 
 from roost.errors import Overloaded
 from roost.store.base_reader import BaseReader
@@ -25,8 +26,8 @@ from roost.store.long_keys import Cut
 from roost.store.stack import Held, LayerStack
 from roost.store.view import View
 
-STATES_MAX = 4
-HELD_S_MAX = 60.0
+STATES_MAX: Final = 4
+HELD_S_MAX: Final = 60.0
 
 
 class HeldView(View):

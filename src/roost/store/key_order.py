@@ -13,9 +13,10 @@ Full?  A reference a key; blocks have BLOCK_COUNT_MAX keys at most.
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator
 from itertools import accumulate, islice
+from typing import Final
 
 BLOCK_COUNT_MAX = 1024
-FRESH_COUNT_MAX = 2048
+FRESH_COUNT_MAX: Final = 2048
 # From so many new keys a block on blocks are sorted, below keys are inserted one by one.
 _SORTED_COUNT_MIN = 32
 

@@ -27,6 +27,7 @@ operation writes, and an entry has ENTRY_BYTES of them, and one part more at mos
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from struct import Struct
+from typing import Final
 
 from roost.store.catalog import PARTS_ID
 from roost.store.errors import MalformedWriteSet
@@ -46,9 +47,9 @@ from roost.store.write_set import (
 
 ENTRY_BYTES = 256 << 10
 LAYER_BYTES_MAX = 1 << 30
-_EFFECT_BYTES = HEAD_BYTES + 20
-_TAIL = Struct(">QQI")
-_POSITION_BYTES = 4
+_EFFECT_BYTES: Final = HEAD_BYTES + 20
+_TAIL: Final = Struct(">QQI")
+_POSITION_BYTES: Final = 4
 # Where a key's value is looked up; None = there is none.
 Lookup = Callable[[int, bytes], bytes | None]
 Steps = Generator[None, None, bytes]

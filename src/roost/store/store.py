@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
+from typing import Final
 
 from roost.errors import ShortOfMemory
 from roost.histogram import Histogram
@@ -52,9 +53,9 @@ from roost.store.write_set import Changes
 logger = logging.getLogger(__name__)
 BOOTSTRAP_INDEX, BOOTSTRAP_TERM = 1, 1
 # How long a store that is closed waits for each of its last flushes.
-CLOSE_S = 1.0
+CLOSE_S: Final = 1.0
 # Keys of sealed layers that are merged in a tick: a millisecond.
-_MERGE_COUNT = 4000
+_MERGE_COUNT: Final = 4000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,7 @@
 """A transaction: reads through everything proposed so far, writes into a layer of its own."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from roost.store.base_reader import BaseReader
 from roost.store.catalog import CATALOG_ID, FIRST_TREE_ID, LAST_TREE_ID, Tree, check_name
@@ -26,11 +27,12 @@ _Latest = tuple[tuple[int, bytes, bytes], ...]
 # And how many rows and records were written before.
 Mark = tuple[int, _Latest]
 # More than a row takes in a write set besides its bytes: a size for each of both.
-_ROW_HEAD_BYTES = 2 * 5
+_ROW_HEAD_BYTES: Final = 2 * 5
 # And the same for all rows of a tree, and for a record, or rows that stand as one.
-_ROWS_HEAD_BYTES, _SET_HEAD_BYTES = 16, 2 * HEAD_BYTES
+_ROWS_HEAD_BYTES: Final = 16
+_SET_HEAD_BYTES: Final = 2 * HEAD_BYTES
 # What one write adds to a write set at most, beside its key and its value.
-WRITE_BYTES_MAX = _ROWS_HEAD_BYTES + _SET_HEAD_BYTES + _ROW_HEAD_BYTES
+WRITE_BYTES_MAX: Final = _ROWS_HEAD_BYTES + _SET_HEAD_BYTES + _ROW_HEAD_BYTES
 
 
 class _Written(Puts):

@@ -10,6 +10,8 @@ whether it is handed out or passed.  And on the way from one long key to another
 so many levels (`long_keys`).
 """
 
+from typing import Final
+
 from roost.store.long_keys import LEVELS_A_PART, LONG_KEY_BYTES, Cut
 from roost.store.view import View
 
@@ -18,7 +20,7 @@ BYTES_MAX = 256 << 10
 # What a part has cost, in rows: so many keys that were passed, and so many bytes, are one.
 _PASSED_A_ROW_LOG2, _BYTES_A_ROW_LOG2 = 1, 13
 # A long key is hashed, and is put together of pieces: its bytes count for more.
-_LONG_LOG2 = 3
+_LONG_LOG2: Final = 3
 
 
 class Walk:

@@ -34,6 +34,7 @@ versions may hold; only who leads writes to the log, so it takes one that lies t
 from collections.abc import Sequence
 from struct import Struct
 from struct import error as StructError
+from typing import Final
 
 from roost.store.columns import EXPANDED_BYTES_MAX, Rows, expand
 from roost.store.errors import MalformedWriteSet
@@ -42,12 +43,14 @@ from roost.store.rows import Puts
 from roost.store.runs import Run
 
 PUT, PUT_SAME, DELETE, DELETE_RANGE, DELETE_FROM, ANNOTATION = 1, 2, 3, 4, 5, 6
-ROWS, EFFECT, PUTS = 7, 8, 9
+ROWS: Final = 7
+EFFECT: Final = 8
+PUTS: Final = 9
 # The kind of annotation that ends what others are about.
-END_OF_ANNOTATED = 0
-HEAD = Struct(">BHII")
-HEAD_BYTES = HEAD.size
-_PUTS_BYTE = bytes([PUTS])
+END_OF_ANNOTATED: Final = 0
+HEAD: Final = Struct(">BHII")
+HEAD_BYTES: Final = HEAD.size
+_PUTS_BYTE: Final = bytes([PUTS])
 
 
 # One record: kind, tree id, key, value.  The value is None for a delete; for ranges it is the

@@ -14,22 +14,23 @@ always raised.
 
 import struct
 from collections.abc import Callable
+from typing import Final
 
 from roost.database.model import Store, Txn, View
 from roost.etcd import errors
 from roost.etcd.model.mvcc import ALARMS_TREE
 from roost.proto import rpc_pb2 as pb
 
-ALARM_OPERATION = "etcd.alarm"
+ALARM_OPERATION: Final = "etcd.alarm"
 NOSPACE, CORRUPT, LOST_ENTRIES = pb.NOSPACE, pb.CORRUPT, pb.LOST_ENTRIES
 KINDS = (NOSPACE, CORRUPT, LOST_ENTRIES)
 # All of them are read again with each change of one, and listed with each status.
 ALARMS_MAX = 128
 _BY_CLIENT, _BY_MEMBER = b"", b"m"
-_KEY = struct.Struct(">QB")
+_KEY: Final = struct.Struct(">QB")
 Alarm = tuple[int, pb.AlarmType]
 # What one write takes beside what the client sent: its revision, its history, their places.
-WRITE_BYTES = 256
+WRITE_BYTES: Final = 256
 
 
 class Alarms:

@@ -6,7 +6,7 @@ operations cost that are taken at once stands in `Txn.cost`: the executor ends i
 """
 
 from collections.abc import Callable, Generator
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from roost.database.model import Long, Txn
 from roost.etcd import errors
@@ -16,7 +16,7 @@ INLINE_ROWS_MAX, SLICE_ROWS = 250, 250
 # So many keys take as long whose values are not read, and all of which are deleted alike.
 SLICE_NAMES = 1000
 # So many bytes that are read, or copied, take as long as a row: 2 to the power of that.
-BYTES_A_ROW_LOG2 = 13
+BYTES_A_ROW_LOG2: Final = 13
 T = TypeVar("T")
 Costs = Generator[int, None, T]
 

@@ -11,21 +11,21 @@ long leases, so that a new leader does not begin them anew.
 """
 
 import struct
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from roost.database.model import Long, Steps, Txn, View, Walk
 from roost.etcd import errors
 from roost.etcd.model.costs import INLINE_ROWS_MAX, SLICE_NAMES, SLICE_ROWS, Costs
 from roost.etcd.model.mvcc import Mvcc, Writer
 
-TTL_S_MAX = 9_000_000_000
+TTL_S_MAX: Final = 9_000_000_000
 # So many leases are asked for keys of theirs in a range sooner than many keys for their leases.
 FEW_MAX = 200
 # What it costs to ask one, in rows.
-_ROWS_A_LEASE = 4
-_ROW = struct.Struct(">QQ")
-_ID_MASK = (1 << 64) - 1
-ID_BYTES = 8
+_ROWS_A_LEASE: Final = 4
+_ROW: Final = struct.Struct(">QQ")
+_ID_MASK: Final = (1 << 64) - 1
+ID_BYTES: Final = 8
 
 
 class Lease(NamedTuple):

@@ -20,6 +20,7 @@ What is compacted is refused at once, by `compacted`, and removed later (`compac
 import struct
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from typing import Final
 
 from roost.database.model import (
     CONSTANT,
@@ -41,17 +42,23 @@ from roost.etcd.model.lines import Lines
 from roost.etcd.model.page_counts import PageCounts
 from roost.etcd.model.wire import encode_key_value, encode_tombstone, read_origin
 
-KV_TREE, REVISIONS_TREE, HISTORY_TREE = "$etcd.kv", "$etcd.revisions", "$etcd.history"
-META_TREE, ALARMS_TREE = "$etcd", "$etcd.alarms"
-LEASES_TREE, LEASE_KEYS_TREE = "$etcd.leases", "$etcd.lease_keys"
-REVISION_KEY, COMPACTED_KEY, COMPACTING_KEY = b"revision", b"compacted", b"compacting"
-FIRST_REVISION = 1
+KV_TREE: Final = "$etcd.kv"
+REVISIONS_TREE: Final = "$etcd.revisions"
+HISTORY_TREE: Final = "$etcd.history"
+META_TREE: Final = "$etcd"
+ALARMS_TREE: Final = "$etcd.alarms"
+LEASES_TREE: Final = "$etcd.leases"
+LEASE_KEYS_TREE: Final = "$etcd.lease_keys"
+REVISION_KEY: Final = b"revision"
+COMPACTED_KEY: Final = b"compacted"
+COMPACTING_KEY: Final = b"compacting"
+FIRST_REVISION: Final = 1
 # Half of what an int64 holds: a restored cluster still has room to write.
-REVISION_MAX = 1 << 62
-TOMBSTONE = b"x"
-_NOW = struct.Struct(">QQ")
-_NOTHING = bytes(_NOW.size)
-REVISION_BYTES = 16
+REVISION_MAX: Final = 1 << 62
+TOMBSTONE: Final = b"x"
+_NOW: Final = struct.Struct(">QQ")
+_NOTHING: Final = bytes(_NOW.size)
+REVISION_BYTES: Final = 16
 # From so many keys on it is cheaper to say once what is written of them.
 _MANY = 8
 

@@ -4,13 +4,14 @@ Everything else uses the generated classes, which are also the oracle in the tes
 stored in the form in which they are answered, so that a range is a join.
 """
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from roost.etcd.model.origin import Origin
 
-_SMALL = tuple(bytes([number]) for number in range(128))
+_SMALL: Final = tuple(bytes([number]) for number in range(128))
 # Of protobuf: of 64 bits, and of how long something is.
-_NUMBER_BYTES_MAX, _LENGTH_BYTES_MAX = 10, 5
+_NUMBER_BYTES_MAX: Final = 10
+_LENGTH_BYTES_MAX: Final = 5
 
 
 def varint(number: int) -> bytes:

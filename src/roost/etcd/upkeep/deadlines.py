@@ -13,12 +13,12 @@ import asyncio
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from math import inf
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from roost.database.model import DELETE_FROM, Changes, Walk
 from roost.etcd.ports import Replica
 
-STEP_S_MAX = 1.0
+STEP_S_MAX: Final = 1.0
 # About two milliseconds.
 SLICE_ROWS = 1000
 

@@ -22,6 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from heapq import merge
+from typing import Final
 
 from roost.database.model import Long, Txn, Walk
 from roost.errors import RoostError
@@ -40,14 +41,14 @@ from roost.proto import rpc_pb2 as pb
 from roost.ticker import Ticker
 
 logger = logging.getLogger(__name__)
-LOOK_S = 0.25
-CHECKPOINT_S = 300.0
-EXPIRE = "etcd.lease_expire"
-CHECKPOINT = "etcd.lease_checkpoint"
+LOOK_S: Final = 0.25
+CHECKPOINT_S: Final = 300.0
+EXPIRE: Final = "etcd.lease_expire"
+CHECKPOINT: Final = "etcd.lease_checkpoint"
 # Revocations on their way at a time, and leases looked at for a checkpoint in one turn.
-_EXPIRING_MAX = 1000
+_EXPIRING_MAX: Final = 1000
 _CHECKPOINT_SLICE = 1000
-_CHECKPOINT_ROW = struct.Struct(">8sQ")
+_CHECKPOINT_ROW: Final = struct.Struct(">8sQ")
 
 
 @dataclass(slots=True)

@@ -8,6 +8,7 @@ We differ from etcd's 3.5, as its 2.3 does: the time to live of a directory can 
 """
 
 from collections.abc import Callable
+from typing import Final
 
 from roost.database.model import Long, Txn, Walk
 from roost.etcd.model.alarms import Alarms
@@ -30,18 +31,18 @@ from roost.etcd.v2.values import (
     encode,
 )
 
-CHANGE = "etcd.v2_change"
+CHANGE: Final = "etcd.v2_change"
 # Beside values a change takes so much at most in the store, and so much for each new directory.
 _CHANGE_BYTES, _PARENT_BYTES = 512, 128
 # Fewer rows are cheaper deleted one by one.
-_FEW_ROWS = 64
+_FEW_ROWS: Final = 64
 # Of those that are due, so many in one operation.
-EXPIRED_MAX = 100
-_NS = 1_000_000_000
+EXPIRED_MAX: Final = 100
+_NS: Final = 1_000_000_000
 
 
 # Those after which nothing is said of the node, if that is asked for.
-SILENT = frozenset({Kind.SET, Kind.CREATE, Kind.POST, Kind.UPDATE, Kind.SWAP})
+SILENT: Final = frozenset({Kind.SET, Kind.CREATE, Kind.POST, Kind.UPDATE, Kind.SWAP})
 
 
 class TreeOperations:

@@ -13,6 +13,7 @@ members' clocks is right: a member that begins to lead goes by its own.
 
 import logging
 from collections.abc import Callable
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -22,13 +23,13 @@ from roost.etcd.v2 import nodes
 from roost.etcd.v2.nodes import Trees
 
 logger = logging.getLogger(__name__)
-SET_CLOCK = "etcd.v2_set_clock"
+SET_CLOCK: Final = "etcd.v2_set_clock"
 # Between two looks, of which there are some a second.
-JUMP_S = 1.0
-_NS = 1_000_000_000
+JUMP_S: Final = 1.0
+_NS: Final = 1_000_000_000
 # The latest that a row can say.
-_LATEST_NS = (1 << 64) - 1
-_ROWS_A_STEP = 100
+_LATEST_NS: Final = (1 << 64) - 1
+_ROWS_A_STEP: Final = 100
 
 
 class Dates:

@@ -20,6 +20,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -38,10 +39,10 @@ from roost.exchange import Request
 from roost.flow import Flow, network_of
 from roost.outcome import Waiting
 
-AS = "etcd.v2_as"
+AS: Final = "etcd.v2_as"
 KNOWN_MAX = 4096
-AUTHORIZATION = b"authorization"
-_LENGTH_BYTES = 4
+AUTHORIZATION: Final = b"authorization"
+_LENGTH_BYTES: Final = 4
 # What an operation of v2 wants, by its body and by how its key was asked for.
 WantedBy = Callable[[bytes, bool], Wanted | None]
 

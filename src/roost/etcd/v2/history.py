@@ -19,6 +19,7 @@ again over some changes.
 
 import struct
 from collections.abc import Iterator
+from typing import Final
 
 from roost.database.model import Txn, View
 from roost.etcd.v2 import nodes
@@ -27,11 +28,11 @@ from roost.etcd.v2.values import Action, Event, Flags, Now
 
 COUNT_MIN = 1000
 BYTES_MIN, BYTES_MAX = 4 << 20, 256 << 20
-DROPPED_MAX = 16
-NOW_KEY = b"now"
-_NOW = struct.Struct(">QQQ")
-_HEAD = struct.Struct(">BBHIQ")
-INDEX_BYTES = 8
+DROPPED_MAX: Final = 16
+NOW_KEY: Final = b"now"
+_NOW: Final = struct.Struct(">QQQ")
+_HEAD: Final = struct.Struct(">BBHIQ")
+INDEX_BYTES: Final = 8
 
 
 NAMES = {
@@ -46,7 +47,7 @@ NAMES = {
 
 
 # What is gone is told without its value.
-_GONE = frozenset({Action.DELETE, Action.COMPARE_DELETE, Action.EXPIRE})
+_GONE: Final = frozenset({Action.DELETE, Action.COMPARE_DELETE, Action.EXPIRE})
 
 
 # To ask an Enum for a member by its number takes longer than all else of an event's head.

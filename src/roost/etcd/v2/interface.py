@@ -2,6 +2,7 @@
 
 import re
 from html import escape
+from typing import Final
 from urllib.parse import quote
 
 from roost.etcd.v2 import members, registry, statistics, user_pages
@@ -19,11 +20,11 @@ from roost.tasks import Tasks
 
 # All paths that are answered here begin with one of them.
 PREFIXES = (b"/v2/", b"/mod/v2/", b"/v1/", registry.PATH)
-KEYS = b"/v2/keys"
-_GONE = b"/v1 is gone: ask /v2/keys, or /v3 for what is new\n"
-_BELOW_KEYS = KEYS + b"/"
+KEYS: Final = b"/v2/keys"
+_GONE: Final = b"/v1 is gone: ask /v2/keys, or /v3 for what is new\n"
+_BELOW_KEYS: Final = KEYS + b"/"
 # What is as short as it can be, as nearly all paths are.
-_SHORT = re.compile(rb"(?:/[^/.][^/]*)+")
+_SHORT: Final = re.compile(rb"(?:/[^/.][^/]*)+")
 
 
 class Interface:

@@ -7,17 +7,18 @@ A byte may take six, and about a tenth of a microsecond: so what is long is writ
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
-_PLAIN = re.compile(rb"[ !#-%'-;=?-\[\]-~\x7f]*")
+_PLAIN: Final = re.compile(rb"[ !#-%'-;=?-\[\]-~\x7f]*")
 _ESCAPES = {it: f"\\u{it:04x}" for it in (*range(0x20), 0x2028, 0x2029, *b"<>&")}
 _ESCAPES |= {ord('"'): '\\"', ord("\\"): "\\\\", 0x0A: "\\n", 0x0D: "\\r", 0x09: "\\t"}
 # What `surrogateescape` makes of bytes that are no UTF-8.
 _ESCAPES |= dict.fromkeys(range(0xDC80, 0xDD00), "\\ufffd")
 # Of what is written, in one step: a millisecond at the most.
-PIECE_BYTES = 8 << 10
+PIECE_BYTES: Final = 8 << 10
 # A character has so many bytes behind its first, at most.
-_CONTINUED_MAX = 3
-_NS = 1_000_000_000
+_CONTINUED_MAX: Final = 3
+_NS: Final = 1_000_000_000
 # What shorter lengths are counted in, and how many nanoseconds each has.
 _SHORT = (("ms", 1_000_000), ("\u00b5s", 1000), ("ns", 1))
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

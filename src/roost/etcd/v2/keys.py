@@ -8,7 +8,7 @@ gets the head of the answer at once, and hears a newline now and then while noth
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from roost.database.model import View
 from roost.errors import CallerGone, OutcomeUnknown, RoostError
@@ -41,8 +41,8 @@ T = TypeVar("T")
 
 METHODS = ("HEAD", "GET", "PUT", "POST", "DELETE")
 # A client that wants none of the newlines says so with `off` in this header.
-HEARTBEAT_HEADER = b"x-roost-heartbeat"
-_POSTED = b"0" * 20
+HEARTBEAT_HEADER: Final = b"x-roost-heartbeat"
+_POSTED: Final = b"0" * 20
 
 
 @dataclass(slots=True)

@@ -4,6 +4,7 @@ etcd says nothing of the order without `sorted`; here it is always this one.
 """
 
 from collections.abc import Callable
+from typing import Final
 
 from roost.database.model import View, Walk
 from roost.etcd.model.costs import SLICE_ROWS, Costs
@@ -16,7 +17,7 @@ from roost.etcd.v2.values import Node
 # Of values, in one step.
 STEP_BYTES = 64 << 10
 # A piece of a long value costs as much as so many rows.
-PIECE_COST = 250
+PIECE_COST: Final = 250
 
 
 class _Open:

@@ -14,6 +14,7 @@ once, and why something is not by its parents, from the root on.
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from roost.database.model import Store, Txn, View, Walk
 from roost.etcd.v2.faults import Fault, Reason
@@ -21,8 +22,8 @@ from roost.etcd.v2.json_text import PIECE_BYTES, date_text, quoted, quoted_piece
 from roost.etcd.v2.paths import ROOT, children_range, key_of, parents_of
 from roost.etcd.v2.values import Node
 
-_HEAD = struct.Struct(">BQQQ")
-_WHEN_BYTES = 8
+_HEAD: Final = struct.Struct(">BQQQ")
+_WHEN_BYTES: Final = 8
 
 
 ROOT_NODE = Node(is_dir=True, created=0, modified=0, expires_ns=0, value=b"")

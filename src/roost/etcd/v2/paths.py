@@ -8,14 +8,14 @@ The root has no row: it is always there.
 """
 
 import posixpath
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from roost.etcd.model.mvcc import escape
 
-ROOT = b"/"
+ROOT: Final = b"/"
 # Longer ones, and deeper ones, are refused: every directory on the way is a row by itself.
 PATH_BYTES_MAX, DEPTH_MAX = 4096, 128
-_END = b"\0\x01"
+_END: Final = b"\0\x01"
 
 
 class Range(NamedTuple):

@@ -13,6 +13,7 @@ has a bound; a read that would pass it is refused.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator
+from typing import Final
 
 from roost.database.model import HeldView, HeldViewLost, Store, View
 from roost.errors import Overloaded, RoostError
@@ -22,11 +23,11 @@ from roost.outcome import settle_future
 from roost.slices import Slices
 
 READS_MAX = 100
-INLINE_COST = 250
+INLINE_COST: Final = 250
 # What it costs to begin one, whatever it comes to.
-_BEGIN_COST = 5
+_BEGIN_COST: Final = 5
 # A read whose state was lost is begun anew, so often.
-BEGUN_COUNT_MAX = 3
+BEGUN_COUNT_MAX: Final = 3
 ANSWERS_BYTES_MAX = 64 << 20
 Write = Callable[[bytes], None]
 # Reads a state, hands over what is found, and says after each step what that has cost.

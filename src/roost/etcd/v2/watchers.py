@@ -8,6 +8,7 @@ and tells some watchers twice).
 
 import asyncio
 from collections.abc import Callable, Iterator
+from typing import Final
 
 from roost.etcd.v2.faults import Fault
 from roost.etcd.v2.history import pieces_of, size_of, text_of
@@ -18,7 +19,7 @@ from roost.etcd.v2.values import Event, Flags
 # What waits for a client that takes nothing; then it is told from history, when it takes some.
 PENDING_MAX, PENDING_BYTES_MAX = 100, 256 << 10
 # Of a larger event no JSON is kept, which may be six times as long.
-TEXT_BYTES_MAX = 4 << 10
+TEXT_BYTES_MAX: Final = 4 << 10
 
 
 def wants(path: bytes, event: Event, *, is_recursive: bool) -> bool:

@@ -1,6 +1,7 @@
 """The KV service (etcd api: KV); what its operations do is in `model/kv.py`."""
 
 from functools import partial
+from typing import Final
 
 from roost.call import Call
 from roost.errors import Refused, RoostError
@@ -21,7 +22,7 @@ from roost.outcome import Outcome
 from roost.proto import rpc_pb2 as pb
 
 # What a value that takes longer than all else about the read of one key has at least.
-_LARGE_BYTES = 8 << 10
+_LARGE_BYTES: Final = 8 << 10
 
 
 class KvService:

@@ -4,12 +4,14 @@ A member without a vote serves its status, serializable ranges, which `kv_servic
 and copies of its store.  Everything else is refused before it is read, in one place: here.
 """
 
+from typing import Final
+
 from roost.call import Call, Route, Stream, StreamCall, StreamHandler, Unary
 from roost.etcd import errors
 from roost.etcd.ports import Replica
 from roost.etcd.v3.requests import fail
 
-SERVED = frozenset(
+SERVED: Final = frozenset(
     (
         b"/etcdserverpb.KV/Range",
         b"/etcdserverpb.Maintenance/Status",

@@ -10,6 +10,7 @@ reads what is applied goes on to see the state before.
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from roost.errors import ShortOfMemory
 from roost.member.cluster.roster import change_payload
@@ -20,7 +21,7 @@ from roost.raft import Core, Entry, EntryKind, Role
 from roost.store import Assembly, Store, is_effect
 
 # Small writes of so much take a follower two milliseconds (2026-11), large ones less.
-BYTES_A_TURN = 16 << 10
+BYTES_A_TURN: Final = 16 << 10
 
 
 class Applier:

@@ -29,6 +29,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import chain
+from typing import Final
 
 from roost.errors import CallerGone, NotLeader, Overloaded, Refused, RoostError
 from roost.fair_queue import FairQueue
@@ -62,14 +63,14 @@ from roost.store import PARTS_ID, Long, Store, Txn, encode_effect
 
 logger = logging.getLogger(__name__)
 
-_ENTRY_BYTES = 1 << 20
+_ENTRY_BYTES: Final = 1 << 20
 # What the operations of one batch may write together: an entry of the journal holds no more.
 WRITES_BYTES_MAX = PAYLOAD_BYTES_MAX
 # What they may read together, in rows of about four microseconds, before the others have to wait
 # for the next turn.
-BATCH_COST_MAX = 4096
+BATCH_COST_MAX: Final = 4096
 # What may wait while memory is short: small requests, a member's own among them, still get on.
-SHORT_QUEUE_BYTES_MAX = 1 << 20
+SHORT_QUEUE_BYTES_MAX: Final = 1 << 20
 
 
 class Executor:

@@ -36,7 +36,7 @@ from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from struct import Struct
 from struct import error as StructError
-from typing import NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from roost.errors import (
     ModelRefused,
@@ -55,12 +55,12 @@ from roost.outcome import Outcome
 from roost.raft.types import COUNT_MAX
 from roost.tracing import decoded_flow, encoded_trace
 
-_HEAD = Struct(">QBI")
-_ID_BYTES = 8
-_REQUEST_HEAD = Struct(">QBIHB")
-_APPLIED = Struct(">Q")
-CODE_MAX = 16  # the last of gRPC's
-FRAME_BYTES = 4 << 20
+_HEAD: Final = Struct(">QBI")
+_ID_BYTES: Final = 8
+_REQUEST_HEAD: Final = Struct(">QBIHB")
+_APPLIED: Final = Struct(">Q")
+CODE_MAX: Final = 16  # the last of gRPC's
+FRAME_BYTES: Final = 4 << 20
 BODY_BYTES_MAX = 64 << 20
 Kind = TypeVar("Kind", bound=RoostError)
 

@@ -17,6 +17,7 @@ counts bytes, and refuses what is too much.
 import logging
 from collections import deque
 from collections.abc import Callable
+from typing import Final
 
 from roost.errors import CallerGone, Refused
 from roost.member.operation import Light
@@ -26,9 +27,9 @@ from roost.store import Txn
 logger = logging.getLogger(__name__)
 COUNT_MAX, BODY_BYTES_MAX = 2000, 4096
 # About two milliseconds.
-TURN_COUNT_MAX = 100
+TURN_COUNT_MAX: Final = 100
 # And so many rows, of those that read more than a few.
-TURN_COST_MAX = 500
+TURN_COST_MAX: Final = 500
 
 
 class Lights:

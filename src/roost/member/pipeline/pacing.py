@@ -17,12 +17,13 @@ was wasted; it is then skipped for twice as many batches each time (decision rec
 from collections.abc import Callable
 from enum import Enum
 from time import perf_counter
+from typing import Final
 
-HOLD_S = 0.002
+HOLD_S: Final = 0.002
 PATIENCE_S_MIN, PATIENCE_S_MAX = 0.0001, 0.001
 # A wave is back when this part of it is.
-_RETURNED_PART = 0.75
-_SKIP_MAX = 256
+_RETURNED_PART: Final = 0.75
+_SKIP_MAX: Final = 256
 
 
 class Pace(Enum):

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from time import perf_counter
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from roost.histogram import Histogram
 from roost.journal import Batch, Journal
@@ -25,10 +25,10 @@ from roost.raft import Entry, HardState, Ready
 
 # Weight of the newest measurement in the running mean of write times, and how many times the
 # limit it may count: one hiccup, however long, must not change the way of writing.
-_WEIGHT = 0.05
-_OUTLIER_TIMES = 4
+_WEIGHT: Final = 0.05
+_OUTLIER_TIMES: Final = 4
 # A thread is left again when writes take this part of what made us use it.
-_RETURN_PART = 0.25
+_RETURN_PART: Final = 0.25
 
 
 class Group(NamedTuple):

@@ -21,7 +21,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 from itertools import count
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from roost.errors import NoLeader, Overloaded, RoostError
 from roost.fair_queue import ITEM_COST, FairQueue
@@ -30,13 +30,13 @@ from roost.outcome import ReadDone, tell_reads
 
 WAITING_COUNT_MAX = 100_000
 # About two milliseconds' worth of them.
-ANSWERS_A_TURN = 256
+ANSWERS_A_TURN: Final = 256
 # A millisecond's worth.
-LINED_UP_A_TURN = 512
+LINED_UP_A_TURN: Final = 512
 # So many of one flow wait as one, and are answered together.
-BUNCH_MAX = 32
+BUNCH_MAX: Final = 32
 # Whoever stands in line was let in before.
-_NO_BOUND = 1 << 62
+_NO_BOUND: Final = 1 << 62
 
 
 class Bunch:

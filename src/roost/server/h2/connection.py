@@ -16,7 +16,7 @@ PRIORITY and empty DATA frames are counted: more than CONTROL_COUNT_MAX between 
 `tick` is an attack (rapid reset and its kin) and ends the connection.
 """
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from roost.compiled import mypyc_attr
 from roost.server.h2 import frames as f
@@ -25,31 +25,31 @@ from roost.server.h2.hpack import HEADER_LIST_BYTES_MAX, Decoder, HpackError
 from roost.server.h2.outgoing import Outgoing
 from roost.server.h2.streams import STREAM_WINDOW_BYTES, Stream
 
-STREAMS_MAX = 4096
-CONNECTION_WINDOW_BYTES = 16 << 20
-CONTROL_COUNT_MAX = 5000
+STREAMS_MAX: Final = 4096
+CONNECTION_WINDOW_BYTES: Final = 16 << 20
+CONTROL_COUNT_MAX: Final = 5000
 # A connection keeps so many header blocks that mean what they meant, and so many bytes of what they
 # say; all connections together CACHED_BYTES_MAX.
-HEADER_BLOCKS_MAX = 256
-HEADER_CACHE_BYTES_MAX = 256 << 10
-CACHED_BYTES_MAX = 64 << 20
+HEADER_BLOCKS_MAX: Final = 256
+HEADER_CACHE_BYTES_MAX: Final = 256 << 10
+CACHED_BYTES_MAX: Final = 64 << 20
 # What Python keeps of a block besides its bytes and what they say, roughly.
-_HEAD_BYTES = 2 << 10
+_HEAD_BYTES: Final = 2 << 10
 # Larger frames are not sent, whatever a client would take: others want to be served as well.
-FRAME_BYTES_SENT_MAX = 32 << 10
+FRAME_BYTES_SENT_MAX: Final = 32 << 10
 # What SETTINGS frames cost: entries, and streams that a wider window puts in line.
-_ENTRIES_PER_CONTROL = 64
-_MOVED_PER_CONTROL = 64
-BUDGET_MAX = 1 << 60
+_ENTRIES_PER_CONTROL: Final = 64
+_MOVED_PER_CONTROL: Final = 64
+BUDGET_MAX: Final = 1 << 60
 # Decoding sixteen bytes of headers costs a unit of the budget.
-_DECODED_PER_UNIT_LOG2 = 4
+_DECODED_PER_UNIT_LOG2: Final = 4
 # What is larger than the list of headers may be is read to its end, for the sake of the table.
-HEADER_BLOCK_BYTES_MAX = 2 << 20
-_BLOCK_BYTES_FREE = 64 << 10
-UNFINISHED_BYTES_MAX = 32 << 20
+HEADER_BLOCK_BYTES_MAX: Final = 2 << 20
+_BLOCK_BYTES_FREE: Final = 64 << 10
+UNFINISHED_BYTES_MAX: Final = 32 << 20
 # A window is topped up when half of it is used.
-_STREAM_CREDIT = STREAM_WINDOW_BYTES // 2
-_CONNECTION_CREDIT = CONNECTION_WINDOW_BYTES // 2
+_STREAM_CREDIT: Final = STREAM_WINDOW_BYTES // 2
+_CONNECTION_CREDIT: Final = CONNECTION_WINDOW_BYTES // 2
 
 
 class Unfinished:
@@ -126,7 +126,7 @@ class Nobody:
         """Nobody hears it."""
 
 
-_NOBODY = Nobody()
+_NOBODY: Final = Nobody()
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)

@@ -5,26 +5,43 @@
 
 from enum import IntEnum
 from struct import Struct
+from typing import Final
 
 from roost.errors import PeerFault
 
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-HEAD_BYTES = 9
-FRAME_BYTES_MAX = 16_384  # what we announce, the smallest there is
-WINDOW_MAX = 2**31 - 1
-WINDOW_DEFAULT = 65_535
+PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+HEAD_BYTES: Final = 9
+FRAME_BYTES_MAX: Final = 16_384  # what we announce, the smallest there is
+WINDOW_MAX: Final = 2**31 - 1
+WINDOW_DEFAULT: Final = 65_535
 
-DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS = 0, 1, 2, 3, 4
-PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = 5, 6, 7, 8, 9
+DATA: Final = 0
+HEADERS: Final = 1
+PRIORITY: Final = 2
+RST_STREAM: Final = 3
+SETTINGS: Final = 4
+PUSH_PROMISE: Final = 5
+PING: Final = 6
+GOAWAY: Final = 7
+WINDOW_UPDATE: Final = 8
+CONTINUATION: Final = 9
 
-END_STREAM, ACK, END_HEADERS, PADDED, HAS_PRIORITY = 0x1, 0x1, 0x4, 0x8, 0x20
+END_STREAM: Final = 0x1
+ACK: Final = 0x1
+END_HEADERS: Final = 0x4
+PADDED: Final = 0x8
+HAS_PRIORITY: Final = 0x20
 
-HEADER_TABLE_SIZE, ENABLE_PUSH, MAX_CONCURRENT_STREAMS = 1, 2, 3
-INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE, MAX_HEADER_LIST_SIZE = 4, 5, 6
+HEADER_TABLE_SIZE: Final = 1
+ENABLE_PUSH: Final = 2
+MAX_CONCURRENT_STREAMS: Final = 3
+INITIAL_WINDOW_SIZE: Final = 4
+MAX_FRAME_SIZE: Final = 5
+MAX_HEADER_LIST_SIZE: Final = 6
 
-SETTING = Struct(">HI")
-HEAD = Struct(">HBBBI")
-_U32 = Struct(">I")
+SETTING: Final = Struct(">HI")
+HEAD: Final = Struct(">HBBBI")
+_U32: Final = Struct(">I")
 
 
 class ErrorCode(IntEnum):

@@ -15,21 +15,22 @@ cache of strings is emptied when it has STRINGS_MAX entries.
 import re
 from collections import deque
 from dataclasses import dataclass
+from typing import Final
 
 from roost.errors import PeerFault
 
-HEADER_TABLE_BYTES = 4096
-HEADER_LIST_BYTES_MAX = 16 << 10
-ENTRY_OVERHEAD_BYTES = 32
+HEADER_TABLE_BYTES: Final = 4096
+HEADER_LIST_BYTES_MAX: Final = 16 << 10
+ENTRY_OVERHEAD_BYTES: Final = 32
 # Of a list that is too large, what is decoded only since it may go into the table.
-UNREAD_BYTES_MAX = 64 << 10
+UNREAD_BYTES_MAX: Final = 64 << 10
 # Nobody sends so many fields that are not even looked at.
-SKIPPED_FIELDS_MAX = 2048
-STRINGS_MAX = 512
-_STRING_BYTES_CACHED_MAX = 64
+SKIPPED_FIELDS_MAX: Final = 2048
+STRINGS_MAX: Final = 512
+_STRING_BYTES_CACHED_MAX: Final = 64
 
 # Appendix A: the static table, entries 1 to 61.
-_STATIC_TEXT = (
+_STATIC_TEXT: Final = (
     ":authority|:method=GET|:method=POST|:path=/|:path=/index.html|:scheme=http|:scheme=h"
     "ttps|:status=200|:status=204|:status=206|:status=304|:status=400|:status=404|:status"
     "=500|accept-charset|accept-encoding=gzip, deflate|accept-language|accept-ranges|acce"
@@ -46,7 +47,7 @@ STATIC_TABLE: tuple[tuple[bytes, bytes], ...] = tuple(
     for row in _STATIC_TEXT.split("|")
 )
 # Appendix B: the code is canonical, so the lengths of its 257 codes (the last is EOS) say all.
-_CODE_LENGTHS = bytes.fromhex(
+_CODE_LENGTHS: Final = bytes.fromhex(
     "0d171c1c1c1c1c1c1c181e1c1c1e1c1c1c1c1c1c1c1c1e1c1c1c1c1c1c1c1c1c060a0a0c0d06080b0a0a"
     "080b080606060505050606060606060607080f060c0a0d06070707070707070707070707070707070707"
     "070707070807080d130d0e060f05060506050606060507070606060506070605050607070707070f0b0e"
@@ -55,9 +56,9 @@ _CODE_LENGTHS = bytes.fromhex(
     "1a1b1b1a1b1815151a1a1c1b1b1b14181415161515171616191918181a171a1b1a1a1b1b1b1b1b1c1b1b"
     "1b1b1b1a1e"
 )
-_EOS = 256
+_EOS: Final = 256
 # Fields of one byte, which stand in a table.
-_INDEXED = re.compile(rb"[\x81-\xfe]+")
+_INDEXED: Final = re.compile(rb"[\x81-\xfe]+")
 
 
 class HpackError(PeerFault):

@@ -10,7 +10,7 @@ Full?  What waits is counted in `blocked_bytes`; whoever owns the connection bou
 """
 
 from collections import OrderedDict, deque
-from typing import Protocol
+from typing import Final, Protocol
 
 from roost.compiled import mypyc_attr
 from roost.server.h2 import frames as f
@@ -18,7 +18,7 @@ from roost.server.h2.frames import ConnectionBroken, ErrorCode
 from roost.server.h2.streams import Answer, Stream
 
 # What one turn sends of what waited, on one connection: half a megabyte.
-FRAMES_A_TURN_MAX = 32
+FRAMES_A_TURN_MAX: Final = 32
 
 
 class Drained(Protocol):

@@ -1,12 +1,12 @@
 """What a connection keeps of one request and its answer."""
 
 from collections import deque
-from typing import Any
+from typing import Any, Final
 
 from roost.server.h2 import frames as f
 
 # Most messages fit; what is larger asks for more (`server.bodies`).
-STREAM_WINDOW_BYTES = 64 << 10
+STREAM_WINDOW_BYTES: Final = 64 << 10
 
 
 class Stream:
