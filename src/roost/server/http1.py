@@ -25,7 +25,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from enum import Enum
-from typing import cast
+from typing import Final, cast
 
 import httptools
 
@@ -37,19 +37,19 @@ from roost.server.unread import Unread
 
 logger = logging.getLogger(__name__)
 HEADERS_S, REQUEST_S, IDLE_S = 10.0, 30.0, 5.0
-HEADERS_BYTES_MAX = 64 << 10
+HEADERS_BYTES_MAX: Final = 64 << 10
 # A client that takes nothing of its answers for so long is given up, as with gRPC.
 STALL_S = 60.0
 # Of what has come, so much is parsed at a time: where requests begin, and within a body.
 PIECE_BYTES, BODY_PIECE_BYTES = 1 << 10, 4 << 10
 # In units of the turn's budget: a field or a chunk is one, a request that begins is more.
-UNITS_A_REQUEST = 16
-_BAD = b"400 Bad Request"
-_TIMED_OUT = b"408 Request Timeout"
-_TOO_LARGE = b"431 Request Header Fields Too Large"
+UNITS_A_REQUEST: Final = 16
+_BAD: Final = b"400 Bad Request"
+_TIMED_OUT: Final = b"408 Request Timeout"
+_TOO_LARGE: Final = b"431 Request Header Fields Too Large"
 _NEVER_S = float("inf")
-_OLD = "1.0"
-_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_OLD: Final = "1.0"
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class _Coming(Enum):

@@ -12,6 +12,7 @@ large, it is the same steps: what is small takes all of them at once.
 """
 
 from collections.abc import Iterable
+from typing import Final
 
 from roost.database.model import Long, Txn, View, Walk
 from roost.etcd import errors
@@ -44,14 +45,14 @@ from roost.proto import rpc_pb2 as pb
 
 # Of the history in one operation, of which each entry may go from two trees: to remove them and to
 # apply that takes 2 ms.  Where many that are gone are passed as well, it takes many turns.
-COMPACT_SLICE_COUNT = 100
+COMPACT_SLICE_COUNT: Final = 100
 # One of a transaction; of one that gives a key a lease, which is looked up and named, more.
 ROWS_AN_OPERATION, ROWS_A_LEASE = 5, 4
 # What a transaction may cost in a turn, with what applies it: 200 puts, or 110 that have a lease.
-TXN_INLINE_COST_MAX = (ROWS_AN_OPERATION - 1) * INLINE_ROWS_MAX
+TXN_INLINE_COST_MAX: Final = (ROWS_AN_OPERATION - 1) * INLINE_ROWS_MAX
 # What is read for the answer to a request that writes, which has to be whole: with the heads of
 # its operations it fits a frame (`member.pipeline.forwarded`).
-ANSWER_BYTES_MAX = 60 << 20
+ANSWER_BYTES_MAX: Final = 60 << 20
 # What a transaction may cost: about a minute, in which nobody else can write.
 TXN_COST_MAX = 1 << 24
 

@@ -8,36 +8,36 @@ same fault.
 
 import binascii
 import re
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from roost.etcd.model.costs import Costs, at_once
 from roost.etcd.v2.faults import Fault, Reason
 from roost.etcd.v2.values import Change, Kind
 from roost.exchange import Request
 
-FORM = b"application/x-www-form-urlencoded"
+FORM: Final = b"application/x-www-form-urlencoded"
 # 136 years; etcd counts in nanoseconds, and what is more comes out as some other time.
-TTL_S_MAX = 1 << 32
-PARAMETERS_MAX = 1000
-_TRUE = frozenset({b"1", b"t", b"T", b"TRUE", b"true", b"True"})
-_FALSE = frozenset({b"0", b"f", b"F", b"FALSE", b"false", b"False"})
-_NUMBER = re.compile(rb"[0-9]+")
+TTL_S_MAX: Final = 1 << 32
+PARAMETERS_MAX: Final = 1000
+_TRUE: Final = frozenset({b"1", b"t", b"T", b"TRUE", b"true", b"True"})
+_FALSE: Final = frozenset({b"0", b"f", b"F", b"FALSE", b"false", b"False"})
+_NUMBER: Final = re.compile(rb"[0-9]+")
 # A media type with its parameters (RFC 9110, 8.3.1).
-_WORD = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
-_KIND = re.compile(
+_WORD: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
+_KIND: Final = re.compile(
     rb"\s*" + _WORD + rb"(?:/" + _WORD + rb")?\s*"
     rb"(?:;\s*" + _WORD + rb"\s*=\s*(?:" + _WORD + rb'|"[^"]*+")\s*)*+;?\s*'
 )
-_NUMBER_MAX = (1 << 64) - 1
-_DIGITS_MAX = 100
-_HEX = b"0123456789abcdefABCDEF"
+_NUMBER_MAX: Final = (1 << 64) - 1
+_DIGITS_MAX: Final = 100
+_HEX: Final = b"0123456789abcdefABCDEF"
 # A byte as a kind of byte: what counts is whether a "%" has two digits behind it.
-_KINDS = bytes(ord("h") if it in _HEX else it if it == ord("%") else 0 for it in range(256))
-_NO_ESCAPE = re.compile(rb"%(?![0-9a-fA-F]{2})")
+_KINDS: Final = bytes(ord("h") if it in _HEX else it if it == ord("%") else 0 for it in range(256))
+_NO_ESCAPE: Final = re.compile(rb"%(?![0-9a-fA-F]{2})")
 # Of what has escapes, in one step, and what that costs (`costs`).
 _STEP_BYTES, _STEP_COST = 32 << 10, 150
 # What is no longer is read without steps: it has a few hundred parameters at most.
-SHORT_BYTES = 1 << 10
+SHORT_BYTES: Final = 1 << 10
 
 
 class BadEscape(ValueError):
