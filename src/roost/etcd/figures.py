@@ -191,6 +191,12 @@ FIGURES: tuple[Figure[EtcdNow], ...] = (
         lambda it: it.figures.long_read_waiting_count,
     ),
     Figure(
+        "roost_right_checks_waiting",
+        "gauge",
+        "Requests that wait until it is known whether their users may, as it takes turns to know.",
+        lambda it: it.figures.question_count,
+    ),
+    Figure(
         "roost_long_read_bytes",
         "gauge",
         "What their answers in the making keep in memory.",

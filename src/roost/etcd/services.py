@@ -92,6 +92,7 @@ class EtcdFigures:
     failed_read_count: int
     long_read_count: int
     long_read_waiting_count: int
+    question_count: int
     long_read_bytes: int
     v2_watcher_count: int
     v2_behind_count: int
@@ -265,6 +266,7 @@ class Services:
             failed_read_count=self._border.failed_read_count,
             long_read_count=self._desk.long_reads.count,
             long_read_waiting_count=self._desk.long_reads.waiting_count,
+            question_count=len(self._border.questions),
             long_read_bytes=self._desk.long_reads.room.bytes,
             v2_watcher_count=self.v2.hub.count,
             v2_behind_count=self.v2.hub.behind_count,

@@ -13,7 +13,7 @@ from roost.proto import rpc_pb2 as pb
 from roost.store import Long, Txn
 from tests.etcd.replica import LocalReplica
 from tests.samples import SAMPLES
-from tests.steps import slices_of, steps_of
+from tests.steps import Steps, slices_of, steps_of
 
 KEYS = [b"a\0", b"b", b"bb", b"b\0\xff", b"c", b"d" * 130]
 ENDS = st.sampled_from([b"", b"b", b"c\xff", b"e", b"\0"])
@@ -301,6 +301,39 @@ def test_a_put_over_a_large_value_counts_as_what_it_reads() -> None:
         put = pb.PutRequest(key=b"k", value=asked).SerializeToString()
         assert isinstance(replica._operations["etcd.put"](txn, put), bytes)
         assert txn.cost - before == (128 if asked else 0)
+    replica.close()
+
+
+def test_as_many_puts_as_a_transaction_has_are_no_long_step_when_they_have_a_lease() -> None:
+    """Issue 14: 128 of them took 6 to 9 ms, by a bound of our own."""
+    replica = LocalReplica()
+    many(replica, 0, 7)
+    txn = replica.store.begin()
+    for count, is_long in ((100, False), (128, True)):
+        puts = [one(it, pb.PutRequest(value=b"v", lease=7)) for it in range(count)]
+        body = pb.TxnRequest(success=puts).SerializeToString()
+        outcome = replica._operations["etcd.txn"](txn, body)
+        assert isinstance(outcome, Long) is is_long, count
+    replica.close()
+
+
+def test_whether_one_of_ten_thousand_operations_puts_is_looked_at_in_steps() -> None:
+    """Issue 14: whoever leads walked through all of them, three times, before they were begun."""
+    replica = LocalReplica()
+    many(replica, 0, 3)
+    get = pb.RequestOp(request_range=pb.RangeRequest(key=b"k"))
+    inner = pb.TxnRequest(success=[get] * 60)
+    middle = pb.TxnRequest(success=[pb.RequestOp(request_txn=inner)] * 60)
+    last = one(0, pb.PutRequest(value=b"v"))
+    body = pb.TxnRequest(success=[pb.RequestOp(request_txn=middle), last]).SerializeToString()
+    txn = replica.store.begin()
+    with Steps() as steps:
+        outcome = replica._operations["etcd.txn"](txn, body)
+    assert isinstance(outcome, Long)
+    assert steps.count < 6_000
+    counts, answer = slices_of(outcome.run(txn))
+    assert len(pb.TxnResponse.FromString(answer[8:]).responses) == 2
+    assert (len(counts) > 20, max(counts) < 40_000) == (True, True)
     replica.close()
 
 

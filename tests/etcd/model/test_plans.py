@@ -84,7 +84,7 @@ def test_ranges_at_revisions_that_are_gone_or_yet_to_come_are_refused(world: Wor
         ranges = [pb.RangeRequest(key=b"k", revision=it) for it in revisions]
         operations = [pb.RequestOp(request_range=it) for it in ranges]
         try:
-            check_revisions(desk.mvcc, desk.replica.view, [put(b"k"), *operations])
+            at_once(check_revisions(desk.mvcc, desk.replica.view, [put(b"k"), *operations]))
         except ModelRefused as refusal:
             return status_of(refusal).text
         return ""

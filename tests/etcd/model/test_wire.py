@@ -4,12 +4,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from roost.etcd.model.costs import at_once
 from roost.etcd.model.origin import Origin
 from roost.etcd.model.wire import (
     Header,
     decode_key_value,
     encode_key_value,
     encode_tombstone,
+    operations_left,
     read_key,
     read_key_here,
     read_origin,
@@ -19,7 +21,7 @@ from roost.etcd.model.wire import (
     varint,
 )
 from roost.proto import kv_pb2, rpc_pb2
-from tests.steps import steps_of
+from tests.steps import slices_of, steps_of
 
 NUMBERS = st.one_of(
     st.integers(1, 2**63 - 1),
@@ -96,7 +98,7 @@ def test_a_length_is_read_as_far_as_lengths_go() -> None:
     assert read_put(b"\x0a\x01k\x12\x81\x80") is None
     hostile = b"\x0a\x01k\x12" + b"\xff" * 1_000_000
     assert steps_of(lambda: read_put(hostile)) < 60
-    assert steps_of(lambda: read_puts(b"\x12" + b"\xff" * 1_000_000)) < 60
+    assert steps_of(lambda: read_puts(b"\x12" + b"\xff" * 1_000_000, 100)) < 60
     assert read_varint(varint(-1), 0) == (2**64 - 1, 10)
     with pytest.raises(IndexError):
         read_varint(b"\xff" * 10 + b"\x01", 0)
@@ -114,7 +116,7 @@ def _txn_of(puts: list[tuple[bytes, bytes]]) -> rpc_pb2.TxnRequest:
 
 @given(PLAIN_PUTS)
 def test_plain_puts_are_read_without_the_generated_classes(puts: list[tuple[bytes, bytes]]) -> None:
-    assert read_puts(_txn_of(puts).SerializeToString()) == puts
+    assert read_puts(_txn_of(puts).SerializeToString(), 100) == puts
 
 
 def test_what_does_more_than_plain_puts_is_left_to_the_generated_classes() -> None:
@@ -127,7 +129,7 @@ def test_what_does_more_than_plain_puts_is_left_to_the_generated_classes() -> No
     others[3].success.add().request_put.lease = 7
     others[4].success.add()
     for other in others:
-        assert read_puts(other.SerializeToString()) is None
+        assert read_puts(other.SerializeToString(), 100) is None
 
 
 @given(PLAIN_PUTS, st.integers(0, 100_000), st.binary(max_size=3))
@@ -137,7 +139,7 @@ def test_damaged_puts_are_read_as_the_generated_class_reads_them_or_left_to_it(
     body = _txn_of(puts).SerializeToString()
     place %= len(body) + 1
     damaged = body[:place] + instead + body[place + 1 :]
-    found = read_puts(damaged)
+    found = read_puts(damaged, 100)
     if found is not None:
         assert rpc_pb2.TxnRequest.FromString(damaged) == _txn_of(found)
 
@@ -179,3 +181,68 @@ def test_headers_are_those_of_protobuf(answers: list[tuple[int, int]]) -> None:
             cluster_id=2**63 + 5, member_id=77, revision=revision, raft_term=term
         )
         assert message.header == wanted
+
+
+def test_of_more_puts_than_there_may_be_one_more_is_read() -> None:
+    """Issue 14: a megabyte of the smallest are two hundred thousand, all of them in one step."""
+    puts = [(b"%d" % it, b"v") for it in range(100)]
+    body = _txn_of(puts).SerializeToString()
+    assert read_puts(body, 100) == puts
+    assert read_puts(body, 99) == puts
+    assert read_puts(body, 4) == puts[:5]
+
+
+TXNS = st.recursive(
+    st.builds(
+        rpc_pb2.TxnRequest,
+        compare=st.lists(st.builds(rpc_pb2.Compare, key=st.binary(max_size=2)), max_size=2),
+        success=st.lists(
+            st.sampled_from(
+                [
+                    rpc_pb2.RequestOp(request_put=rpc_pb2.PutRequest(key=b"\x22\x02")),
+                    rpc_pb2.RequestOp(request_range=rpc_pb2.RangeRequest(limit=300, revision=1)),
+                    rpc_pb2.RequestOp(
+                        request_delete_range=rpc_pb2.DeleteRangeRequest(key=b"k", prev_kv=True)
+                    ),
+                ]
+            ),
+            max_size=3,
+        ),
+    ),
+    lambda inner: st.builds(
+        rpc_pb2.TxnRequest,
+        success=st.lists(inner.map(lambda it: rpc_pb2.RequestOp(request_txn=it)), max_size=3),
+        failure=st.lists(inner.map(lambda it: rpc_pb2.RequestOp(request_txn=it)), max_size=2),
+    ),
+    max_leaves=6,
+)
+
+
+def count_of(request: rpc_pb2.TxnRequest) -> int:
+    each = [*request.success, *request.failure]
+    nested = sum(count_of(it.request_txn) for it in each if it.HasField("request_txn"))
+    return len(request.compare) + len(each) + nested
+
+
+@given(TXNS)
+def test_operations_are_counted_without_being_decoded(request: rpc_pb2.TxnRequest) -> None:
+    body, count = request.SerializeToString(), count_of(request)
+    # Fields that nobody knows, of each kind, are passed.
+    for unknown in (b"", b"\x78\x96\x01", b"\x79" + b"\x12" * 8, b"\x7d" + b"\x12" * 4):
+        for whole in (unknown + body, body + unknown):
+            assert at_once(operations_left(whole, 100 + count)) == 100
+    if count:
+        assert at_once(operations_left(body, count - 1)) == -1
+
+
+def test_what_is_no_transaction_is_counted_no_further() -> None:
+    put = rpc_pb2.RequestOp(request_put=rpc_pb2.PutRequest(key=b"k")).SerializeToString()
+    one = b"\x12" + bytes((len(put),)) + put
+    assert at_once(operations_left(one + b"\x12\x7f" + put, 9)) == 7
+    assert at_once(operations_left(one + b"\x12", 9)) == 8
+    inner = b"\x12\x04\x22\x7f\x12\x00"
+    assert at_once(operations_left(inner, 9)) in (7, 8), "what is in it ends behind it"
+    assert at_once(operations_left(b"\x7b" + one, 9)) == -1, "a group may hide anything"
+    counts, left = slices_of(operations_left(one * 20_000, 10_000))
+    assert left == -1
+    assert max(counts) < 4_000

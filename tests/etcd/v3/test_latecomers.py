@@ -94,6 +94,10 @@ class Hub:
         self.event_count += len(events)
         return [b"%d %b" % (it.main, it.key) for it in events]
 
+    def units(self, watcher: Watcher, event: Event) -> int:
+        del watcher
+        return event.units
+
     def answers_of(self, watcher: Watcher, rows: list[bytes], revision: int) -> list[bytes]:
         del watcher, revision
         return [b"\n".join(rows)]

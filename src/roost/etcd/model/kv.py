@@ -30,7 +30,15 @@ from roost.etcd.model.costs import (
     within_a_turn,
 )
 from roost.etcd.model.mvcc import Mvcc, Writer, escape, range_stop
-from roost.etcd.model.plans import Plan, check_revisions, operations_of, plan_of
+from roost.etcd.model.plans import (
+    STEPS_A_ROW,
+    Plan,
+    check_revisions,
+    left_of,
+    operations_of,
+    plan_of,
+    puts_anything,
+)
 from roost.etcd.model.ranges import Room, range_pieces, take_room
 from roost.etcd.model.wire import (
     decode_key_value,
@@ -50,6 +58,8 @@ COMPACT_SLICE_COUNT: Final = 100
 ROWS_AN_OPERATION, ROWS_A_LEASE = 5, 4
 # What a transaction may cost in a turn, with what applies it: 200 puts, or 110 that have a lease.
 TXN_INLINE_COST_MAX: Final = (ROWS_AN_OPERATION - 1) * INLINE_ROWS_MAX
+# Operations and comparisons that a transaction may have, at all depths, to be looked at at once.
+LOOKED_AT_MAX: Final = 2 * INLINE_ROWS_MAX
 # What is read for the answer to a request that writes, which has to be whole: with the heads of
 # its operations it fits a frame (`member.pipeline.forwarded`).
 ANSWER_BYTES_MAX: Final = 60 << 20
@@ -209,12 +219,14 @@ class KvOperations:
 
     def txn(self, txn: Txn, body: bytes) -> bytes | Long:
         """Operation `etcd.txn`: body is a checked TxnRequest."""
-        puts = read_puts(body)
+        puts = read_puts(body, INLINE_ROWS_MAX)
         if puts is not None and len(puts) <= INLINE_ROWS_MAX:
             return self._put_all(txn, body, puts)
         request = pb.TxnRequest.FromString(body)
         if self._alarms.raised:
             self._alarms.check_sound()
+        if left_of(request, LOOKED_AT_MAX) < 0:
+            return Long(lambda its: in_slices(self._run_many(its, body, request), TXN_COST_MAX))
         if has_put(request):
             count = max(len(request.success), len(request.failure))
             self._alarms.take_space(cost_of(body, count))
@@ -223,13 +235,21 @@ class KvOperations:
         operations = list(operations_of(plan)) if plan else []
         if plan is None or self._is_long(txn, operations):
             return self._over_turns(request)
-        at_once(self._check_operations(txn, operations))
+        at_once(self._check_operations(txn, plan))
         mark = txn.savepoint()
         answer = within_a_turn(self._carried_out(txn, plan), txn, TXN_INLINE_COST_MAX)
         if answer is not None:
             return answer
         txn.rollback(mark)  # what it has to do is little, with values that are large
         return self._over_turns(request)
+
+    def _run_many(self, txn: Txn, body: bytes, request: pb.TxnRequest) -> Costs[bytes]:
+        """One of very many operations: to see whether any of them puts takes turns as well."""
+        if (yield from puts_anything(request)):
+            count = max(len(request.success), len(request.failure))
+            self._alarms.take_space(cost_of(body, count))
+        self.mvcc.counts.transactions += 1
+        return (yield from self._run(txn, request))
 
     def _over_turns(self, request: pb.TxnRequest) -> Long:
         return Long(lambda its: in_slices(self._run(its, request), TXN_COST_MAX))
@@ -261,22 +281,24 @@ class KvOperations:
     def _run(self, txn: Txn, request: pb.TxnRequest) -> Costs[bytes]:
         """All of it, in steps; what stands before it may not have come to anything meanwhile."""
         plan = yield from plan_of(self.mvcc, txn, request)
-        yield from self._check_operations(txn, list(operations_of(plan)))
+        yield from self._check_operations(txn, plan)
         return (yield from self._carried_out(txn, plan))
 
-    def _check_operations(self, view: View, operations: list[pb.RequestOp]) -> Costs[None]:
+    def _check_operations(self, view: View, plan: Plan) -> Costs[None]:
         """Refuse what a taken branch cannot do, before any of it is done (etcd: checkRequests).
 
         Revisions are held against the state before the transaction, so its own is in the future.
         """
-        for operation in operations:
+        for number, operation in enumerate(operations_of(plan), 1):
             if _puts(operation):
                 put = operation.request_put
                 self._check_held(view, put)
                 if put.lease:
                     leases.check_exists(self.mvcc, view, put.lease)
                 yield 1
-        check_revisions(self.mvcc, view, operations)
+            elif not number % STEPS_A_ROW:
+                yield 1
+        yield from check_revisions(self.mvcc, view, operations_of(plan))
 
     def _carried_out(self, txn: Txn, plan: Plan) -> Costs[bytes]:
         writer = Writer(self.mvcc, txn)

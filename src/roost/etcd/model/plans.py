@@ -34,6 +34,7 @@ def plan_of(mvcc: Mvcc, view: View, request: pb.TxnRequest) -> Costs[Plan]:
         if not number % STEPS_A_ROW:
             yield 1
         if step.HasField("request_txn"):
+            yield 1
             steps.append((yield from plan_of(mvcc, view, step.request_txn)))
         else:
             steps.append(step)
@@ -54,19 +55,52 @@ def operations_of(plan: Plan) -> Iterator[pb.RequestOp]:
             levels.pop()
 
 
-def check_revisions(mvcc: Mvcc, view: View, operations: Iterable[pb.RequestOp]) -> None:
-    """Refuse ranges at revisions that are gone, or not there before the transaction.
+def check_revisions(mvcc: Mvcc, view: View, operations: Iterable[pb.RequestOp]) -> Costs[None]:
+    """Refuse ranges at revisions that are gone, or not there before the transaction; in steps.
 
     Raises:
         Refused: OUT_OF_RANGE with etcd's text.
 
     """
-    asked = [it.request_range.revision for it in operations if it.request_range.revision]
-    if not asked:
-        return  # as nearly all: the two look-ups are spared
-    current, compacted = mvcc.revision(view), mvcc.compacted(view)
-    for revision in asked:
+    current = compacted = -1
+    for number, it in enumerate(operations, 1):
+        if not number % STEPS_A_ROW:
+            yield 1
+        revision = it.request_range.revision
+        if not revision:
+            continue  # as nearly all: the two look-ups are spared
+        if current < 0:
+            current, compacted = mvcc.revision(view), mvcc.compacted(view)
         if revision > current:
             raise errors.future_revision()
         if revision < compacted:
             raise errors.compacted()
+
+
+def left_of(request: pb.TxnRequest, left: int) -> int:
+    """How many of so many operations and comparisons are left beside those of a transaction.
+
+    At any depth; it is less than nothing as soon as there are more.
+    """
+    left -= len(request.compare) + len(request.success) + len(request.failure)
+    if left >= 0:
+        for it in (*request.success, *request.failure):
+            if it.HasField("request_txn"):
+                left = left_of(it.request_txn, left)
+                if left < 0:
+                    break
+    return left
+
+
+def puts_anything(request: pb.TxnRequest) -> Costs[bool]:
+    """Whether any branch puts anything, at any depth (etcd: Quota.Cost), in steps."""
+    for number, it in enumerate((*request.success, *request.failure), 1):
+        if it.HasField("request_put"):
+            return True
+        if it.HasField("request_txn"):
+            yield 1
+            if (yield from puts_anything(it.request_txn)):
+                return True
+        elif not number % STEPS_A_ROW:
+            yield 1
+    return False

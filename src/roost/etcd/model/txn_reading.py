@@ -57,7 +57,7 @@ class TxnReading:
 
         """
         plan = yield from plan_of(self._mvcc, self._view, self._request)
-        check_revisions(self._mvcc, self._view, operations_of(plan))
+        yield from check_revisions(self._mvcc, self._view, operations_of(plan))
         self._parts = yield from self._measured(plan)
         self.size = _size_of(self._parts)
 

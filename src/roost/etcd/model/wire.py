@@ -4,6 +4,7 @@ Everything else uses the generated classes, which are also the oracle in the tes
 stored in the form in which they are answered, so that a range is a join.
 """
 
+from collections.abc import Generator
 from typing import Final, NamedTuple
 
 from roost.etcd.model.origin import Origin
@@ -12,6 +13,14 @@ _SMALL: Final = tuple(bytes([number]) for number in range(128))
 # Of protobuf: of 64 bits, and of how long something is.
 _NUMBER_BYTES_MAX: Final = 10
 _LENGTH_BYTES_MAX: Final = 5
+# Kinds of fields, those of TxnRequest and of RequestOp, and how many of them are a step.
+_VARINT: Final = 0
+_LENGTH: Final = 2
+_FIXED_BYTES: Final = {1: 8, 5: 4}
+_SUCCESS: Final = 2
+_FAILURE: Final = 3
+_REQUEST_TXN: Final = 4
+_STEP_FIELDS: Final = 128
 
 
 def varint(number: int) -> bytes:
@@ -185,10 +194,12 @@ def read_put(body: bytes) -> tuple[bytes, bytes] | None:
     return (key, body[offset:]) if offset + length == end else None
 
 
-def read_puts(body: bytes) -> list[tuple[bytes, bytes]] | None:
+def read_puts(body: bytes, count_max: int) -> list[tuple[bytes, bytes]] | None:
     """Keys and values of a TxnRequest that puts them and does nothing else; None for any other.
 
-    What loads much sends these: no comparison, and a RequestOp for each of its plain puts.
+    What loads much sends these: no comparison, and a RequestOp for each of its plain puts.  There
+    may be two hundred thousand: of more than `count_max` one more is read, and what follows is not
+    looked at.
     """
     puts: list[tuple[bytes, bytes]] = []
     offset, end = 0, len(body)
@@ -205,10 +216,55 @@ def read_puts(body: bytes) -> list[tuple[bytes, bytes]] | None:
             if put is None:
                 return None
             puts.append(put)
+            if len(puts) > count_max:
+                break
             offset = stop
     except IndexError:
         return None
     return puts or None
+
+
+def operations_left(body: bytes, left: int) -> Generator[int, None, int]:
+    """How many of so many operations and comparisons are left beside those of a TxnRequest.
+
+    They are counted at all depths without being decoded, which a megabyte of them would take tens
+    of milliseconds for; it is less than nothing as soon as there are more.  Yields what a step has
+    cost.  What is no TxnRequest is refused by whoever decodes it, up to where it is none.
+    """
+    # Where what is looked at ends: by turns a TxnRequest, and an operation in one.
+    stops, offset, seen = [len(body)], 0, 0
+    try:
+        while stops:
+            if offset >= stops[-1]:
+                if offset > stops[-1]:
+                    break
+                stops.pop()
+                continue
+            seen += 1
+            if not seen % _STEP_FIELDS:
+                yield _STEP_FIELDS >> 2
+            tag, offset = read_varint(body, offset)
+            number, kind = tag >> 3, tag & 7
+            if kind == _LENGTH:
+                length, offset = read_varint(body, offset)
+                is_txn = len(stops) & 1
+                if is_txn and number <= _FAILURE:
+                    left -= 1
+                    if left < 0:
+                        break
+                if number in ((_SUCCESS, _FAILURE) if is_txn else (_REQUEST_TXN,)):
+                    stops.append(offset + length)
+                else:
+                    offset += length
+            elif kind == _VARINT:
+                _, offset = read_varint(body, offset)
+            elif kind in _FIXED_BYTES:
+                offset += _FIXED_BYTES[kind]
+            else:
+                return -1  # a group, which no request of etcd's has: it may hide anything
+    except IndexError:
+        return left  # it is cut off there
+    return left
 
 
 def read_key(body: bytes) -> bytes | None:

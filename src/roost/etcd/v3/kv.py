@@ -1,5 +1,7 @@
 """The KV service (etcd api: KV); what its operations do is in `model/kv.py`."""
 
+import logging
+from collections.abc import Iterator
 from functools import partial
 from typing import Final
 
@@ -8,21 +10,27 @@ from roost.errors import Refused, RoostError
 from roost.etcd import errors
 from roost.etcd.access.judge import Judge, root
 from roost.etcd.model import ranges
-from roost.etcd.model.costs import Costs
+from roost.etcd.model.costs import Costs, in_slices
 from roost.etcd.model.kv import KvOperations
 from roost.etcd.model.txn_reading import TxnReading
-from roost.etcd.model.wire import read_key, read_key_here, read_put, read_puts
+from roost.etcd.model.wire import operations_left, read_key, read_key_here, read_put, read_puts
 from roost.etcd.upkeep.sweep import Sweep
 from roost.etcd.v3 import checks
 from roost.etcd.v3.desk import Desk
 from roost.etcd.v3.long_reads import LongRead, Steps, answered
-from roost.etcd.v3.requests import fail, parse
+from roost.etcd.v3.requests import fail, guarded, parse
 from roost.etcd.v3.rights import Rights
 from roost.outcome import Outcome
 from roost.proto import rpc_pb2 as pb
+from roost.slices import Slices
 
+logger = logging.getLogger(__name__)
 # What a value that takes longer than all else about the read of one key has at least.
 _LARGE_BYTES: Final = 8 << 10
+# A transaction of no more bytes has so few operations that they are looked at at once.
+SMALL_TXN_BYTES: Final = 4 << 10
+# One of more is counted before it is decoded: as many as that has room for take 3 ms.
+LARGE_TXN_BYTES: Final = 256 << 10
 
 
 class KvService:
@@ -33,6 +41,8 @@ class KvService:
         self._desk = desk
         self._operations = operations
         self._sweep = sweep
+        # Large transactions that are looked at: a slice a turn.
+        self._checking = Slices(1)
         self._rights = rights = Rights(desk.mvcc)
         border = desk.border
         border.register("etcd.put", operations.put, rights.put)
@@ -169,7 +179,7 @@ class KvService:
     def txn(self, call: Call, body: bytes) -> None:
         """Txn; one that can write nothing is a read."""
         desk = self._desk
-        if (puts := read_puts(body)) is not None:
+        if (puts := read_puts(body, desk.limits.operations_max)) is not None:
             try:
                 checks.check_puts(puts, desk.limits.operations_max)
             except Refused as refusal:
@@ -178,13 +188,39 @@ class KvService:
                 desk.write(call, "etcd.txn", body)
             return
 
-        def check_request(request: pb.TxnRequest) -> None:
-            checks.check_txn(request, desk.limits.operations_max)
+        steps = self._txn_checked(call, body)
+        if len(body) <= SMALL_TXN_BYTES:
+            for _ in steps:  # which are few
+                pass
+        else:
+            self._checking.run(steps)
 
-        request = parse(call, pb.TxnRequest, body, check_request)
-        if request is None:
+    def _txn_checked(self, call: Call, body: bytes) -> Iterator[None]:
+        """Have a transaction run once all of it was looked at, a part a turn."""
+        operations_max = self._desk.limits.operations_max
+        try:
+            if len(body) > LARGE_TXN_BYTES:
+                most = checks.nested_max(operations_max)
+                if (yield from in_slices(operations_left(body, most))) < 0:
+                    raise errors.too_many_operations()
+            request = parse(call, pb.TxnRequest, body)
+            if request is None:
+                return
+            kind = yield from in_slices(checks.txn_checked(request, operations_max))
+        except Refused as refusal:
+            fail(call, refusal)
             return
-        if not checks.is_read_only(request):
+        except Exception as error:
+            logger.exception("a transaction could not be looked at")
+            call.fail(*errors.status_of_fault(error))
+            return
+        guarded(call, partial(self._run_txn, call, body, request, kind))()
+
+    def _run_txn(
+        self, call: Call, body: bytes, request: pb.TxnRequest, kind: checks.TxnKind
+    ) -> None:
+        desk = self._desk
+        if not kind.is_read_only:
             desk.write(call, "etcd.txn", body)
             return
 
@@ -192,7 +228,7 @@ class KvService:
             return self._rights.check_txn(judge, request)
 
         begin = partial(self._read_txn, request)
-        desk.read_long(call, begin, check, is_local=checks.is_serializable(request))
+        desk.read_long(call, begin, check, is_local=kind.is_serializable)
 
     def _read_txn(self, request: pb.TxnRequest, read: LongRead) -> Steps:
         desk = self._desk

@@ -35,8 +35,8 @@ from roost.slices import Slices
 
 WORK_MAX = 400
 ROWS_MAX, PART_BYTES = 128, 1 << 20
-# To tell what was there before an event takes a look for it, of unknown length.
-_PREVIOUS_UNITS = 16
+# To tell what was there before an event takes a look for it, and is as long as that was.
+_PREVIOUS_UNITS = 4
 # What a party is offered before another has its turn, in records times watchers; one revision is
 # offered whole all the same.
 OFFERS_MAX = 16_000
@@ -52,6 +52,9 @@ class Hub(Protocol):
 
     def rows(self, watcher: Watcher, events: list[Event]) -> list[bytes]:
         """Events as a watcher wants them, encoded."""
+
+    def units(self, watcher: Watcher, event: Event) -> int:
+        """How much work it is to tell a watcher of an event, as it wants it."""
 
     def answers_of(self, watcher: Watcher, rows: list[bytes], revision: int) -> list[bytes]:
         """What a watcher is told of encoded events."""
@@ -231,7 +234,7 @@ class Latecomers:
             self._passage = _Passage(party, main_of(rows[0][0]))
             return _work_of(rows)
         events = [Event(name, encoded) for name, encoded in rows]
-        wanted = _wanted(party, events)
+        wanted = self._wanted(party, events)
         if wanted is None:
             events, until = _within(party, events, until)
             del self._parties[party.revision]
@@ -260,6 +263,21 @@ class Latecomers:
         # The last revision may go on behind what was read; it is read whole next time.
         rows = [row for row in rows if main_of(row[0]) < last]
         return rows, main_of(rows[-1][0])
+
+    def _wanted(self, party: Party, events: list[Event]) -> dict[Watcher, list[Event]] | None:
+        """What each of a party wants of what was read, in order; None when that is too much."""
+        by_watcher: dict[Watcher, list[Event]] = {}
+        left, units = WORK_MAX, self._hub.units
+        for event in events:
+            for watcher in party.members.candidates(event.key):
+                left -= 1
+                if watcher.wants(event):
+                    left -= units(watcher, event) - 1
+                    left -= _PREVIOUS_UNITS if watcher.wants_previous else 0
+                    by_watcher.setdefault(watcher, []).append(event)
+                if left <= 0:
+                    return None
+        return by_watcher
 
     def _send(self, by_watcher: dict[Watcher, list[Event]], current: int) -> int:
         """Send each what it wants; say how many events were sent."""
@@ -393,20 +411,6 @@ class Latecomers:
 def _work_of(rows: Sequence[tuple[bytes, bytes]]) -> int:
     """How much work it was to read records."""
     return 1 + len(rows) + (sum(len(encoded) for _, encoded in rows) >> BYTES_A_ROW_LOG2)
-
-
-def _wanted(party: Party, events: list[Event]) -> dict[Watcher, list[Event]] | None:
-    """What each of a party wants of what was read, in order; None when that is too much to ask."""
-    by_watcher: dict[Watcher, list[Event]] = {}
-    left = WORK_MAX
-    for event in events:
-        for watcher in party.members.candidates(event.key):
-            left -= event.units + (_PREVIOUS_UNITS if watcher.wants_previous else 0)
-            if watcher.wants(event):
-                by_watcher.setdefault(watcher, []).append(event)
-            if left <= 0:
-                return None
-    return by_watcher
 
 
 def _offers(party: Party, events: Sequence[Event]) -> Iterator[tuple[Watcher, Event]]:

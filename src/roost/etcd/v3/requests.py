@@ -60,7 +60,7 @@ def parse(
     call: Call,
     kind: type[Request],
     body: bytes,
-    check: Callable[[Request], None] = lambda _request: None,
+    check: Callable[[Request], object] = lambda _request: None,
 ) -> Request | None:
     """Decode and check a request; None when the call was answered with what is wrong."""
     try:

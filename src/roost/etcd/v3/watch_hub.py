@@ -20,6 +20,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from roost.database.model import Changes
+from roost.etcd.model.costs import BYTES_A_ROW_LOG2
 from roost.etcd.model.mvcc import REVISION_BYTES
 from roost.etcd.model.wire import varint
 from roost.etcd.v3.desk import Desk
@@ -172,6 +173,7 @@ class WatchHub:
     def _tell(self, by_watcher: dict[Watcher, list[Event]], revision: int) -> None:
         """Send every watcher its events; the answers of a stream leave together."""
         outgoing: dict[Listener, list[bytes] | None] = {}
+        left = FAN_OUT_MAX
         for watcher, wanted in by_watcher.items():
             stream = watcher.stream
             if stream.is_over:
@@ -180,7 +182,11 @@ class WatchHub:
                 if stream not in outgoing:
                     outgoing[stream] = [] if stream.has_room else None
                 answers = outgoing[stream]
-                if answers is None or not self._rights.is_known(watcher):
+                for event in wanted if left >= 0 else ():
+                    left -= self.units(watcher, event)
+                    if left < 0:
+                        break  # what was before the others is not even looked up
+                if answers is None or left < 0 or not self._rights.is_known(watcher):
                     watcher.next_revision = max(watcher.next_revision, wanted[0].main)
                     self.fall_behind(watcher)
                 else:
@@ -218,6 +224,15 @@ class WatchHub:
         if watcher.wants_previous:
             return [event.wire_with_previous(self._previous) for event in events]
         return [event.wire() for event in events]
+
+    def units(self, watcher: Watcher, event: Event) -> int:
+        """How much work it is to tell a watcher of an event, as it wants it.
+
+        What was there before is looked up here, once for all: how long it is nobody knows else.
+        """
+        if not watcher.wants_previous:
+            return event.units
+        return 1 + (len(event.wire_with_previous(self._previous)) >> BYTES_A_ROW_LOG2)
 
     def answers_of(self, watcher: Watcher, rows: list[bytes], revision: int) -> list[bytes]:
         """The answers that tell a watcher of encoded events; none when it may not see them."""
