@@ -15,6 +15,8 @@ import pytest
 from roost.call import Route, Stream, Unary
 from roost.etcd import figures as of_etcd
 from roost.etcd.access.hashers import HASHERS
+from roost.etcd.access.tokens import Identity
+from roost.etcd.model.costs import Costs
 from roost.etcd.v2 import values as v2_values
 from roost.etcd.v2.changes import CHANGE
 from roost.etcd.v2.values import Change, Kind
@@ -38,6 +40,7 @@ from roost.sim.members.loop import run_virtually, until_idle
 from roost.sim.members.machines import Machine
 from roost.sim.members.simulation import Simulation
 from roost.store.held import STATES_MAX
+from tests.etcd.guarded import World as GuardedWorld
 from tests.etcd.upkeep.test_lessor import World
 from tests.member.members import TREE, Cluster, look_again, run_cluster
 from tests.server.test_budgets import Client, all_read
@@ -53,7 +56,8 @@ BY_A_RUN = {
     *("roost_disk_free_bytes", "roost_uncommitted_bytes", "roost_snapshot_transfers"),
 }
 BY_THREADS = {"roost_passwords_waiting"}
-BY_REQUESTS = {it.name for it in of_etcd.FIGURES if it.kind == "gauge"} - BY_THREADS
+BY_RIGHTS = {"roost_right_checks_waiting"}
+BY_REQUESTS = {it.name for it in of_etcd.FIGURES if it.kind == "gauge"} - BY_THREADS - BY_RIGHTS
 BY_REAL_TIME = {"roost_journal_sync_milliseconds"}
 # What only damage, loss or a burst within one turn moves: the row reads a field of the status, and
 # who is named here moves the field.
@@ -113,6 +117,7 @@ def test_every_gauge_is_moved_by_somebody() -> None:
         *(
             BY_A_RUN,
             BY_THREADS,
+            BY_RIGHTS,
             BY_REQUESTS,
             BY_REAL_TIME,
             BY_THE_STATUS,
@@ -231,6 +236,30 @@ def test_requests_move_what_the_services_show(monkeypatch: pytest.MonkeyPatch) -
     run_virtually(story())
     world.replica.close()
     assert seen.moved() == BY_REQUESTS
+
+
+def test_checks_of_rights_that_wait_are_shown() -> None:
+    world, seen = GuardedWorld(), Seen()
+
+    def check(_judge: object) -> Costs[None]:
+        for _ in range(10):
+            yield 100
+
+    def look() -> None:
+        now = of_etcd.EtcdNow(world.services, world.services.figures())
+        seen.note([it for it in of_etcd.FIGURES if it.name in BY_RIGHTS], now)
+
+    async def story() -> None:
+        look()
+        ask = world.services.border.questions.ask
+        ask(Identity("reader"), check, lambda: None, lambda _error: None)
+        look()
+        await until_idle()
+        assert len(world.services.border.questions) == 0
+
+    run_virtually(story())
+    world.replica.close()
+    assert seen.moved() == BY_RIGHTS
 
 
 def test_passwords_that_wait_are_shown() -> None:

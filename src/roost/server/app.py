@@ -7,7 +7,7 @@ Who may read the answers, and by which names we may be asked, is decided before 
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from email.utils import formatdate
 from typing import Protocol
 
@@ -91,7 +91,7 @@ ENDPOINTS = (
 class StatusSource(Protocol):
     """What the pages show."""
 
-    def collect(self) -> Sequence[Family]:
+    def collect(self) -> Iterable[Family]:
         """All figures as of now."""
 
     def alarms(self) -> Sequence[str]:

@@ -9,6 +9,7 @@ before he asked, and fifty that ask at once cost what two do.
 
 import asyncio
 from collections.abc import Callable, Generator, Iterable, Iterator
+from itertools import chain
 
 from prometheus_client import ProcessCollector
 
@@ -51,11 +52,8 @@ class TextPage:
             return self._text
 
     def _made(self) -> Generator[None, None, str]:
-        families = [*self._collect()]
-        yield
-        families += process_families()
-        yield
-        return (yield from as_text(families))
+        # Tables of figures are read as they are written, so that no step reads all.
+        return as_text(chain(self._collect(), process_families()))
 
 
 def as_text(families: Iterable[Family]) -> Generator[None, None, str]:

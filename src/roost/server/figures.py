@@ -75,15 +75,15 @@ class Figures:
         """Show the figures of the client port too."""
         self._port = port
 
-    def collect(self) -> list[Family]:
-        """All figures as of now."""
+    def collect(self) -> Iterator[Family]:
+        """All figures as of now; each table is read when its first row is asked for."""
         member = self._member
-        return [
-            *read_all(MEMBER_FIGURES, MemberNow(member, member.status())),
-            *(family for it in self._models for family in it.collect()),
-            *read_all(PORT_FIGURES, Now(self._port, self._quota_bytes, self._health, self._watch)),
-            *read_all(POOL_FIGURES, Pools(member, self._port)),
-        ]
+        yield from read_all(MEMBER_FIGURES, MemberNow(member, member.status()))
+        for model in self._models:
+            yield from model.collect()
+        now = Now(self._port, self._quota_bytes, self._health, self._watch)
+        yield from read_all(PORT_FIGURES, now)
+        yield from read_all(POOL_FIGURES, Pools(member, self._port))
 
     def alarms(self) -> Sequence[str]:
         """Names of the alarms that stop something."""

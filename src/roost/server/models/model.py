@@ -6,7 +6,7 @@ frames it registers itself, where it is attached (`roost.database.model`); what 
 is a field here: gRPC methods, their paths as JSON, pages, figures, alarms.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,7 +48,7 @@ class Shown:
     """What a data model that shows others may read of them, once all of them are attached."""
 
     # All figures, as /metrics has them.
-    figures: Callable[[], Sequence[Family]] = tuple
+    figures: Callable[[], Iterable[Family]] = tuple
     # Ids of members, 0 = of none, and names of the alarms that are raised for them.
     alarms: Callable[[], Sequence[tuple[int, str]]] = tuple
 
