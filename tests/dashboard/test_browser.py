@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from roost.client import Client, Credentials
+from roost.client import Client, ClientError, Credentials
 from roost.member import read_backup
 from roost.testing.cluster import Cluster
 from roost.testing.patience import wait_until
@@ -277,6 +277,139 @@ def test_the_log_is_shown_and_says_more_when_it_is_told_to(page: Page) -> None:
     page.wait_text("--enable-v2", "#settings")
     page.press("Show endpoints")
     page.wait_text("Time series", "#endpoints")
+
+
+def agree(page: Page, verb: str) -> None:
+    """Answer what is asked before something is changed."""
+    page.until(f"named('dialog button', {json.dumps(verb)}).click() === undefined")
+
+
+def test_a_member_is_added_replaced_and_removed(page: Page, client: Client) -> None:
+    """One that is never started, so that the others lose nothing."""
+    page.press("Add a member")
+    page.enter("Name of the new member", "m8")
+    page.enter("Peer URL", "http://127.0.0.1:1")
+    page.enter("Without a vote", False)
+    page.evaluate("named('form button', 'Add a member').click()")
+    page.wait_text("--initial-cluster-state existing")
+    rows = "[...document.querySelectorAll('#members tr')]"
+    row = f"{rows}.find((it) => it.innerText.includes('never started'))"
+    press = f"[...{row}.querySelectorAll('button')].find((it) => it.innerText === '%s').click()"
+    page.until(f"{press % 'Replace'} === undefined")
+    page.enter("Name of the new member", "m9")
+    page.enter("Its peer URL", "http://127.0.0.1:7")
+    agree(page, "Replace it")
+    page.wait_text("--name m9 --listen-peer-urls http://127.0.0.1:7 ")
+    urls = [it.peer_urls for it in client.members()]
+    assert ("http://127.0.0.1:7",) in [tuple(it) for it in urls]
+    assert ("http://127.0.0.1:1",) not in [tuple(it) for it in urls]
+    spans = "[...document.querySelectorAll('#members span[title]')]"
+    page.until(f"{spans}.some((it) => it.title.endsWith(' http://127.0.0.1:7'))")
+    page.until(f"{press % 'Remove'} === undefined")
+    page.wait_text("3 members remain", "dialog")
+    agree(page, "Remove it")
+    wait_until(lambda: len(client.members()) == 3)
+
+
+def test_an_alarm_is_disarmed(page: Page) -> None:
+    raised = json.dumps({"action": "ACTIVATE", "memberID": "171", "alarm": "NOSPACE"})
+    asked = f"fetch('/v3/maintenance/alarm', {{method: 'POST', body: {raised!r}}})"
+    assert page.evaluate(f"{asked}.then((it) => it.status)") == 200
+    page.press("Disarm")
+    page.wait_text("Look first whether what raised it is over", "dialog")
+    agree(page, "Disarm")
+    page.wait_text("None is raised")
+
+
+def test_users_and_roles_are_made_given_and_taken_away(page: Page, client: Client) -> None:
+    room(page, "users")
+    page.press("Add a user, or give one a role")
+    page.enter("Name", "ada")
+    page.enter("Password", "secret")
+    page.press("Add him")
+    page.wait_text("ada", "#users")
+    page.press("Add a role, or let one do more")
+    page.enter("Name", "reader")
+    page.press("Add it")
+    page.wait_text("reader", "#roles")
+    page.press("Add a role, or let one do more")
+    page.enter("Role", "reader")
+    page.enter("May", "READ")
+    key = "[...document.querySelectorAll('#roles label')].find((it) => it.innerText === 'Key')"
+    page.evaluate(f"{key}.querySelector('input').value = 'config/'")
+    page.enter("All that begin so", True)
+    page.press("Let it")
+    page.wait_text("read config/…", "#roles")
+    page.press("Add a user, or give one a role")
+    page.enter("User", "ada")
+    page.enter("Role", "reader")
+    page.press("Give him the role")
+    page.wait_text("reader", "#users table")
+    assert client.users.roles_of("ada") == ["reader"]
+    page.enter("Key", "config/x")
+    page.press("Look")
+    page.wait_text("May read it: everybody: users are off", "#who-may")
+    page.evaluate("document.querySelector('#users table button').click()")
+    page.wait_text("He loses what it lets him do", "dialog")
+    agree(page, "Take it away")
+    wait_until(lambda: client.users.roles_of("ada") == [])
+    client.users.delete_user("ada")
+    client.users.delete_role("reader")
+
+
+def test_series_are_given_as_csv_and_deleted(page: Page, tmp_path: Path) -> None:
+    page.download_to(tmp_path)
+    lines = json.dumps("".join(f"cold,room=b v={at} {at * 60}\n" for at in range(1, 200)))
+    written = f"fetch('/write?precision=s', {{method: 'POST', body: {lines}}})"
+    page.evaluate(f"{written}.then((it) => it.status)")
+    room(page, "series")
+    page.enter("Names that begin with", "cold")
+    page.press("Look")
+    page.until("text('#series').includes('cold.v') || (press('Look'), false)")
+    page.evaluate("document.querySelector('#series input').click()")
+    page.wait_text("What is drawn of cold.v{room=b}", "#points")
+    page.enter("Line", "max")
+    page.wait_text("max", "#points thead")
+    page.enter("Time zone", "Europe/Prague")
+    page.press("CSV of what is shown")
+    wait_until((tmp_path / "series.csv").exists)
+    assert "max" in (tmp_path / "series.csv").read_text()
+    page.press("Delete what is shown")
+    page.wait_text("199 points will be gone: all of its time", "dialog")
+    agree(page, "Delete them")
+    page.wait_text("they were deleted", "#said")
+    page.wait_text("There are none.", "#series")
+
+
+def test_a_counter_is_deleted_and_what_was_deleted_is_purged(page: Page) -> None:
+    room(page, "counters")
+    page.enter("Count", "desk/gone")
+    page.evaluate("named('form button', 'Count').click()")
+    page.wait_text("What each member has counted of desk/gone", "#parts")
+    page.evaluate("named('#parts button', 'Delete it').click()")
+    page.wait_text("Its value will be gone", "dialog")
+    agree(page, "Delete it")
+    page.until("!text('#counters').includes('desk/gone')")
+    page.press("Purge what was deleted")
+    page.wait_text("A purge removes that for good", "dialog")
+    agree(page, "Purge")
+    page.wait_text("purged:", "#said")
+
+
+def test_a_store_is_hashed_compacted_and_written_anew(page: Page, client: Client) -> None:
+    revision = client.put("tools", "x")
+    room(page, "storage")
+    page.press("Hash its keys")
+    page.wait_text("Keys of this member hash to", "#hashed")
+    page.press("Forget history")
+    page.wait_text("What keys were before revision", "dialog")
+    agree(page, "Forget it")
+    page.wait_text("is forgotten", "#said")
+    with pytest.raises(ClientError, match="compacted"):
+        client.get("tools", revision=revision - 1)
+    page.press("Give back what is free")
+    agree(page, "Do it")
+    page.wait_text("it was written anew", "#said")
 
 
 @pytest.mark.parametrize("name", ROOMS)

@@ -5,5 +5,5 @@ from roost.proto.pool import build
 
 DESCRIPTOR = build(
     globals(),
-    b'\n\x1croost/proto/operations.proto\x12\x05roost\x1a\x15roost/proto/rpc.proto2H\n\nOperations\x12:\n\x03Run\x12\x18.etcdserverpb.RunRequest\x1a\x19.etcdserverpb.RunResponseb\x06proto3',
+    b'\n\x1croost/proto/operations.proto\x12\x05roost\x1a\x15roost/proto/rpc.proto2H\n\nOperations\x12:\n\x03Run\x12\x18.etcdserverpb.RunRequest\x1a\x19.etcdserverpb.RunResponse2^\n\x07Cluster\x12S\n\rMemberReplace\x12!.etcdserverpb.MemberUpdateRequest\x1a\x1f.etcdserverpb.MemberAddResponseb\x06proto3',
 )

@@ -14,7 +14,7 @@ import pytest
 from roost.children import Ended, run_module
 from roost.errors import Overloaded
 from roost.member import BackupSchedule
-from roost.member.snapshots.schedule import SHELF
+from roost.member.snapshots.schedule import BY_HAND, SHELF
 from roost.member.snapshots.shelf import Shelf
 from roost.sim.members.loop import pass_time, run_virtually
 
@@ -199,3 +199,14 @@ def test_one_is_saved_at_a_time(tmp_path: Path) -> None:
             await schedule.save()
 
     run_virtually(main())
+
+
+def test_those_that_somebody_asks_for_cost_none_of_those_by_the_clock(tmp_path: Path) -> None:
+    """Whoever may ask would else have all good ones removed, one after the other."""
+    clock = [tmp_path / f"m-{number:016x}.db" for number in range(3)]
+    by_hand = [tmp_path / f"m{BY_HAND}-{number:016x}.db" for number in range(3, 9)]
+    for age, path in enumerate([*clock, *by_hand]):
+        path.touch()
+        os.utime(path, (age, age))
+    Shelf(tmp_path, f"m{BY_HAND}").keep(2, by_hand[-1])
+    assert sorted(tmp_path.iterdir()) == sorted([*clock, *by_hand[-2:]])

@@ -100,6 +100,8 @@ def test_a_backup_is_saved_listed_verified_and_fetched(tmp_path: Path) -> None:
         assert (found["place"], kept["name"]) == (str(tmp_path / "kept"), job["name"])
         backup = read_backup(tmp_path / "kept" / kept["name"])
         assert kept["size_bytes"] == backup.size_bytes
+        # It takes no place of those by the clock.
+        assert "-by-hand-" in kept["name"]
         named = json.dumps({"name": kept["name"]}).encode()
         assert (await ask(port, "POST", "backups/verify", named))[0] == 200
         assert f"sha256 {backup.digest}" in (await over(port))["said"]

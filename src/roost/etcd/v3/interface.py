@@ -1,6 +1,6 @@
 """What v3 offers, as data: the schemas of its services, the JSON gateway's paths to them.
 
-The paths are etcd's (etcd: the http annotations of rpc.proto), and one is ours: operations.
+The paths are etcd's (etcd: the http annotations of rpc.proto), and two are ours, the last ones.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ SCHEMAS = (
     *(rpc_pb2.DESCRIPTOR, lock_pb2.DESCRIPTOR, election_pb2.DESCRIPTOR),
     operations_pb2.DESCRIPTOR,
 )
-# Our own methods that have no schema: what they take and give are bytes.
+# Our own methods beside etcd's; the first has no schema: what it takes and gives are bytes.
 SINCE, MEMBER_REPLACE = b"/roost.Maintenance/Since", b"/roost.Cluster/MemberReplace"
 # What the port itself says in etcd's words.
 NO_LEADER = status_of(NoLeader())
@@ -91,4 +91,5 @@ JSON_PATHS: Mapping[str, str] = {
     "election/observe": "v3electionpb.Election/Observe",
     "election/resign": "v3electionpb.Election/Resign",
     "operations/run": "roost.Operations/Run",
+    "cluster/member/replace": "roost.Cluster/MemberReplace",
 }

@@ -51,4 +51,5 @@ TEXTS: Mapping[str, str] = {
     "v3electionpb.Election/Observe": "The same, and each time that it changes.",
     "v3electionpb.Election/Resign": "Lead no more.",
     "roost.Operations/Run": "Run an operation that the members' program has, once.",
+    "roost.Cluster/MemberReplace": "Put a new member in the place of one, in one step.",
 }

@@ -8,8 +8,9 @@ often saves as many as one that does not.  What was made while a clock was ahead
 future: it would be the newest for ever, and each new backup be removed at once.  So it gets the
 time of now.
 
-Somebody may ask for one at once (`save`); there is one at a time.  What is done to the directory is
-done by a process of its own (`shelf`).
+Somebody may ask for one at once (`save_by_hand`); there is one at a time.  Those have a name of
+their own, and as many of them are kept: whoever asks again and again must not cost those by the
+clock.  What is done to the directory is done by a process of its own (`shelf`).
 """
 
 import asyncio
@@ -27,6 +28,8 @@ from roost.member.snapshots.shelf import Newest, Progress, Saved
 
 logger = logging.getLogger(__name__)
 SHELF = "roost.member.snapshots.shelf"
+# What the names of those have that somebody has asked for.
+BY_HAND = "-by-hand"
 # Of what is saved: how far that is.
 Hearing = Callable[[Progress], None]
 
@@ -87,30 +90,35 @@ class BackupSchedule:
             age_s = None
         return self._interval_s - max(0.0, min(age_s or 0.0, self._interval_s))
 
-    async def save(self, hear: Hearing | None = None) -> Saved:
-        """Save one backup now, and remove the oldest ones; `hear` is told how far it is.
+    async def save(self) -> Saved:
+        """Save one backup now, and remove the oldest ones.
 
         Raises:
             Overloaded: one is being saved.
             RoostError, OSError: it could not be made or written.
 
         """
+        return await self._save(self._name, lambda _progress: None)
+
+    async def save_by_hand(self, hear: Hearing) -> Saved:
+        """Save one for somebody, beside those by the clock; `hear` is told how far it is.
+
+        Raises as `save`.
+        """
+        return await self._save(f"{self._name}{BY_HAND}", hear)
+
+    async def _save(self, name: str, hear: Hearing) -> Saved:
         if self._is_saving:
             raise Overloaded("a backup is being saved: wait until that is done")
         self._is_saving = True
         try:
-            return await self._save(hear)
+            async with self._files.lend_snapshot() as copy:
+                arguments = ("save", str(self._directory), name, str(copy), str(self._keep_count))
+                ended = await self._run(
+                    *arguments, hear=lambda line: hear(msgspec.json.decode(line, type=Progress))
+                )
         finally:
             self._is_saving = False
-
-    async def _save(self, hear: Hearing | None) -> Saved:
-        def told(line: bytes) -> None:
-            if hear is not None:
-                hear(msgspec.json.decode(line, type=Progress))
-
-        async with self._files.lend_snapshot() as copy:
-            arguments = ("save", str(self._directory), self._name, str(copy), str(self._keep_count))
-            ended = await self._run(*arguments, hear=told)
         saved = msgspec.json.decode(ended.said, type=Saved)
         if saved.fault:
             raise BackupFailed(saved.fault)

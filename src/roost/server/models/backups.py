@@ -206,7 +206,7 @@ class BackupDesk:
 
     async def _save(self) -> str:
         assert self._shelved is not None, "there is a place"
-        saved = await self._shelved.schedule.save(self._hear)
+        saved = await self._shelved.schedule.save_by_hand(self._hear)
         self._job = msgspec.structs.replace(self._job, name=saved.name)
         logger.info("backup %s, %d bytes, for somebody", saved.name, saved.size_bytes)
         return f"{saved.size_bytes} bytes were saved"

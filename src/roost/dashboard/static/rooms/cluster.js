@@ -68,11 +68,33 @@ function adding(told) {
       h("pre", {}, startCommand(name.input.value, url.input.value, said.members)));
   }) }, h("div", { class: "row" }, name.element, url.element, learner.element,
     h("button", { type: "submit", class: "primary" }, "Add a member")));
-  return h("details", {}, h("summary", {}, "Add a member"), form, told,
+  return h("details", {}, h("summary", {}, "Add a member"), form,
     command("roost member add NAME --peer-urls URL --learner"));
 }
 
-function actionsOf(cluster) {
+/** Ask which new member takes the place of one, and have it so. */
+function replacing(row, name, told) {
+  const heir = field("Name of the new member", { required: true });
+  const url = field("Its peer URL", { placeholder: "http://10.0.0.4:2380", required: true });
+  const close = () => { dialog.close(); dialog.remove(); };
+  const dialog = h("dialog", { "aria-labelledby": "replaced" }, h("h2", { id: "replaced" }, `Replace ${name}`),
+    h("p", {}, "It leaves the cluster for good, and the new one has its vote, in one step."),
+    h("p", {}, `roost member replace ${row.id} NAME --peer-urls URL`),
+    h("form", { onsubmit: doing(async () => {
+      const body = { ID: numberOf(row.id), peerURLs: [url.input.value] };
+      const said = await call("cluster/member/replace", body);
+      close();
+      fill(told, h("p", {}, "It is a member now. Start it on its machine, on an empty directory:"),
+        h("pre", {}, startCommand(heir.input.value, url.input.value, said.members)));
+      told.scrollIntoView({ block: "nearest" });
+    }) }, heir.element, url.element, h("div", { class: "row" }, button("Leave it", close),
+      h("button", { type: "submit", class: "danger" }, "Replace it"))));
+  dialog.addEventListener("cancel", close);
+  document.body.append(dialog);
+  dialog.showModal();
+}
+
+function actionsOf(cluster, told) {
   const change = (title, lines, verb, path, body) => doing(async () => {
     if (!await agreed(title, lines, verb)) return;
     await call(path, body);
@@ -91,6 +113,7 @@ function actionsOf(cluster) {
         "The leader hands over; writes wait for a moment.",
         `roost member lead ${row.id}`], "Hand over", "maintenance/transfer-leadership", { targetID: ID }),
       small),
+      !row.is_learner && button("Replace", () => replacing(row, name, told), { ...small, class: "small danger" }),
       button("Remove", change(`Remove ${name}`, [
         "It leaves the cluster for good, and its directory cannot be used again.",
         `${cluster.state.members.length - 1} members remain.`, `roost member remove ${row.id}`],
@@ -125,8 +148,8 @@ export function open(place, { cluster, signal }) {
   const graphs = GRAPHS.map(([name, unit]) => ({ name, unit, element: chart() }));
   const latencyGraph = chart();
   const told = h("div", {});
-  const actions = actionsOf(cluster);
-  place.append(summary, alarms, members, h("section", { class: "card" }, adding(told)),
+  const actions = actionsOf(cluster, told);
+  place.append(summary, alarms, members, h("section", { class: "card" }, adding(told), told),
     h("div", { class: "columns" }, graphs.map((it) => h("section", { class: "card" }, it.element))),
     h("div", { class: "columns" }, latencies, h("section", { class: "card" }, latencyGraph)),
     h("section", { class: "card" }, h("h2", {}, "What has happened here of late"), news),

@@ -48,7 +48,7 @@ function usersCard(held, again) {
   const user = field("User", { options: held.users.map((it) => it.name) });
   const role = field("Role", { options: held.roles.map((it) => it.name) });
   const now = (path, body) => doing(async () => { await call(path, body()); again(); });
-  return h("section", { class: "card" }, table("Users", ["Name", "Roles", ""], held.users.map((it) => [it.name,
+  return h("section", { class: "card", id: "users" }, table("Users", ["Name", "Roles", ""], held.users.map((it) => [it.name,
     it.roles.map((one) => [`${one} `, button("Take away", change(`Take the role ${one} from ${it.name}`,
       ["He loses what it lets him do, at once.", `roost user revoke-role ${shellText(it.name)} ${shellText(one)}`],
       "Take it away", "auth/user/revoke", { name: it.name, role: one }), { class: "small" }), " "]).flat(),
@@ -83,7 +83,7 @@ function rolesCard(held, again) {
       "auth/role/revoke", { role: it.name, key: one.key, range_end: one.range_end }), { class: "small" }));
   }), button("Delete", change(`Delete the role ${it.name}`, ["All users lose it.",
     `roost role delete ${shellText(it.name)}`], "Delete it", "auth/role/delete", { role: it.name }), { class: "small danger" })]);
-  return h("section", { class: "card" }, table("Roles", ["Name", "May", ""], rows),
+  return h("section", { class: "card", id: "roles" }, table("Roles", ["Name", "May", ""], rows),
     h("details", {}, h("summary", {}, "Add a role, or let one do more"),
       h("form", { class: "row", onsubmit: doing(async () => { await call("auth/role/add", { name: name.input.value }); again(); }) },
         name.element, h("button", { type: "submit" }, "Add it")),
