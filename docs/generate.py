@@ -207,7 +207,7 @@ def all_endpoints() -> dict[str, Any]:  # JSON
     from roost import etcd
     from roost.counters.endpoints import ENDPOINTS as COUNTERS
     from roost.dashboard.endpoints import ENDPOINTS as DASHBOARD
-    from roost.etcd.v3.interface import MEMBER_REPLACE, SINCE
+    from roost.etcd.v3.interface import SINCE
     from roost.server import app, documented, gateway, health, log_levels, openapi, reflection
     from roost.server.models import MODELS
     from roost.server.models.series_endpoints import ENDPOINTS as SERIES
@@ -224,7 +224,7 @@ def all_endpoints() -> dict[str, Any]:  # JSON
         for name, service in schema.services_by_name.items()
         for method in service.methods
     ]
-    spoken += [SINCE, MEMBER_REPLACE]
+    spoken.append(SINCE)
     own = (*app.ENDPOINTS, *log_levels.ENDPOINTS, *etcd.V2_ENDPOINTS, *SERIES, *COUNTERS, *DASHBOARD)
     steps = openapi.document((*own, *documented.ENDPOINTS), calls, etcd.JSON_TEXTS, spoken, "0")
     while True:
