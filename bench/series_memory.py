@@ -19,6 +19,7 @@ import numpy as np
 from bench.found import Found, print_found, say
 from bench.series_load import BEGIN_S, MI, values_of
 from bench.series_servers import Roost
+from bench.servers import rss_bytes
 from roost.client import series
 
 HOUR_NS = 3600 * 10**9
@@ -46,10 +47,12 @@ def filled(server: Roost, series_count: int, points: int, passes: int) -> Iterat
                     say(f"pass {turn + 1} of {passes}, {it:,} of {series_count:,} series")
             connection.flush()
             took_s = time.perf_counter() - begun_s
+            own_bytes = rss_bytes((it.pid for it in server.cluster.processes), "RssAnon")
             count = (turn + 1) * stretch * series_count
             says = {
                 "points/s": stretch * series_count / took_s,
                 "most MiB": max(most, server.rss_bytes()) / MI,
+                "not of files MiB": own_bytes / MI,
                 "disk B a point": server.disk_bytes() / count,
             }
             yield Found("hour", f"{series_count:,} series, {count:,} points", {}, says)

@@ -246,13 +246,16 @@ def cpu_seconds(pids: Iterable[int]) -> float:
     return total / CLOCK_TICKS
 
 
-def rss_bytes(pids: Iterable[int]) -> int:
-    """Resident memory of processes and their children."""
+def rss_bytes(pids: Iterable[int], kind: str = "VmRSS") -> int:
+    """Resident memory of processes and their children; of `kind`, as `/proc/PID/status` has it.
+
+    What is mapped of files is in it for each that maps it; "RssAnon" is what is nobody else's.
+    """
     total = 0
     for root in pids:
         for pid in (root, *_children(root)):
             for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-                if line.startswith("VmRSS:"):
+                if line.startswith(f"{kind}:"):
                     total += int(line.split()[1]) * 1024
     return total
 

@@ -144,6 +144,29 @@ def test_a_disk_that_is_full_is_told_from_one_that_fails(
     assert (writer.get(TREE, b"a"), writer.applied()) == (b"1", (5, 2)), "it is the state before"
 
 
+def _fill(writer: BaseWriter) -> float:
+    """What is there beside what its pages could hold."""
+    with writer._env.begin() as txn:
+        held = sum(len(key) + len(value) + 10 for key, value in txn.cursor())
+    return held / (int(writer._env.stat()["leaf_pages"]) * 4080)
+
+
+@pytest.mark.parametrize("value_bytes", [0, 20, 100])
+def test_rows_that_come_in_order_fill_their_pages(writer: BaseWriter, value_bytes: int) -> None:
+    """Issue 16: a page that is split in the middle stays half empty."""
+    behind = Layer()
+    for number in range(200):
+        behind.put(TREE + 1, b"%05d" % number, b"behind it")
+    writer.commit(behind, 1, 1)
+    rows: dict[bytes, bytes | None] = {}
+    for turn in range(4):
+        new = {b"%08d" % it: bytes(value_bytes) for it in range(turn * 4000, turn * 4000 + 4000)}
+        writer.commit(layer_of(new), turn + 2, 1)
+        rows |= new
+    assert list(writer.reader().items(TREE, b"", None, reverse=False)) == sorted(rows.items())
+    assert _fill(writer) > 0.75
+
+
 def test_only_short_keys_are_asked_for(writer: BaseWriter) -> None:
     with pytest.raises(AssertionError):
         writer.get(TREE, LONG)

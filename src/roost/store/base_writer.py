@@ -3,6 +3,11 @@
 Only the keeper does.  The digest of all records goes on with each record that is written or goes
 away, so what a record held before is read first.
 
+LMDB splits a full page in the middle, unless what comes lies behind all that it has.  So rows that
+come in order, in a tree with another one behind it, would leave half of each page empty.  Some of
+them are put first, evenly chosen, and the rest fill up the pages that these have left behind them
+(decision record 0038).
+
 And when it is full?  The map is doubled.  A disk that is full is told from one that fails, since
 the first may be asked again and the second may not.
 """
@@ -40,6 +45,16 @@ _ROWS_A_CALL: Final = 1000
 _LONG_KEYS_A_CALL: Final = 50
 # With so much free, or such a part of a small disk, none is full.
 _PLENTY_BYTES, _PLENTY_PART = 64 << 20, 16
+
+
+# Of a row beside its key and value: tree, checksum, head and place on its page.
+_ROW_BYTES, _PAGE_BYTES = 2 + 4 + 8 + 2, 4096 - 16
+# Of a hundred rows so many are put first, as long as nothing is known of the pages they leave.
+_FIRST_PART: Final = 75
+# So much more than they fill is put first: what overflows splits its page again.
+_MARGIN: Final = 6
+# Of fewer rows it does not matter.
+_DIVIDED_MIN: Final = 64
 
 
 class BaseWriter:
@@ -109,7 +124,7 @@ class BaseWriter:
                 with self._env.begin(write=True) as txn:
                     kept = txn.get(DIGEST_NAME)
                     before = digest.decode(open_sealed(DIGEST_NAME, bytes(kept))) if kept else 0
-                    writing = _Writing(txn, before, self._note_rows)
+                    writing = _Writing(txn, self._env.open_db(), before, self._note_rows)
                     for tree_id, tree in layer.trees.items():
                         writing.write_tree(tree_id, tree)
                     applied = index.to_bytes(8, "big") + term.to_bytes(8, "big")
@@ -154,8 +169,15 @@ def _is_full(env: lmdb.Environment, error: lmdb.Error) -> bool:
 class _Writing:
     """One transaction that writes, and the digest as it goes on."""
 
-    def __init__(self, txn: lmdb.Transaction, total: int, on_rows: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        txn: lmdb.Transaction,
+        records: lmdb._Database,
+        total: int,
+        on_rows: Callable[[int], None],
+    ) -> None:
         """Go on from `total`, the digest of what is there."""
+        self._records = records
         self._on_rows = on_rows
         self._row_count = 0
         self._txn = txn
@@ -179,10 +201,32 @@ class _Writing:
                 self._count_row()
             else:
                 plain.append(key)
-        for begin in range(0, len(plain), _ROWS_A_CALL):
-            rows = plain[begin : begin + _ROWS_A_CALL]
-            self._cursor.putmulti(self._sealed(prefix, rows, values))
-            self._count_row(len(rows))
+        self._put_plain(prefix, plain, values)
+
+    def _put_plain(
+        self, prefix: bytes, keys: list[bytes], values: dict[bytes, bytes | None]
+    ) -> None:
+        """Put rows of short keys, in the order in which pages become full."""
+        # What lies behind the last was not there before: revisions and the like only ever grow.
+        last = self._last_name(prefix)
+        filling = _Filling(len(keys))
+        for begin in range(0, len(keys), _ROWS_A_CALL):
+            rows = filling.first_of(keys[begin : begin + _ROWS_A_CALL])
+            before = self._page_count()
+            self._put_rows(prefix, rows, values, last)
+            byte_count = sum(len(it) + len(values[it] or b"") for it in rows)
+            filling.note(byte_count, len(rows), self._page_count() - before)
+        for begin in range(0, len(filling.rest), _ROWS_A_CALL):
+            self._put_rows(prefix, filling.rest[begin : begin + _ROWS_A_CALL], values, last)
+
+    def _page_count(self) -> int:
+        return int(self._txn.stat(self._records)["leaf_pages"])
+
+    def _put_rows(
+        self, prefix: bytes, keys: list[bytes], values: dict[bytes, bytes | None], last: bytes
+    ) -> None:
+        self._cursor.putmulti(self._sealed(prefix, keys, values, last))
+        self._count_row(len(keys))
 
     def _count_row(self, count: int = 1) -> None:
         before, self._row_count = self._row_count, self._row_count + count
@@ -190,11 +234,9 @@ class _Writing:
             self._on_rows(self._row_count)
 
     def _sealed(
-        self, prefix: bytes, keys: list[bytes], values: dict[bytes, bytes | None]
+        self, prefix: bytes, keys: list[bytes], values: dict[bytes, bytes | None], last: bytes
     ) -> Iterator[tuple[bytes, bytes]]:
         held, record_hash, total = self._txn.get, digest.record_hash, self.total
-        # What lies behind the last was not there before: revisions and the like only ever grow.
-        last = self._last_name(prefix)
         for key in keys:
             name, value = prefix + key, values[key]
             assert value is not None, "deletions are not put"
@@ -284,3 +326,32 @@ class _Writing:
                 self._write_long(tree_id, key, None)
                 self._count_row()
             count = len(keys)
+
+
+class _Filling:
+    """Which rows of a tree are put first, by how full the pages are that the ones before left."""
+
+    def __init__(self, count: int) -> None:
+        """So many rows are to be put."""
+        self._part = _FIRST_PART if count >= _DIVIDED_MIN else 100
+        self._bytes = self._page_count = 0
+        # Those that are put when all others are.
+        self.rest: list[bytes] = []
+
+    def first_of(self, keys: list[bytes]) -> list[bytes]:
+        """Some of the next ones, evenly chosen; the others are kept."""
+        part = self._part
+        if part >= 100:
+            return keys
+        turns: tuple[list[bytes], list[bytes]] = ([], self.rest)
+        for place, key in enumerate(keys):
+            turns[place * part % 100 >= part].append(key)
+        return turns[0]
+
+    def note(self, byte_count: int, row_count: int, page_count: int) -> None:
+        """Rows of so many bytes were put, and made so many pages more."""
+        self._bytes += byte_count + row_count * _ROW_BYTES
+        self._page_count += page_count
+        # What goes to pages that are there and have room for it divides none.
+        filled = self._bytes * 100 // (self._page_count * _PAGE_BYTES) if self._page_count else 100
+        self._part = min(filled + _MARGIN, 100)
