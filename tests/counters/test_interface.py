@@ -154,6 +154,8 @@ def test_an_operator_says_how_much_a_request_may_be_and_how_many_are_known_again
         for key in ("one", "two", "three"):
             await increment(here, [["c", 1]], idempotency_key=key)
         assert await increment(here, [["c", 1]], idempotency_key="three") == (200, {"c": 3})
+        status, answer = await increment(here, [["c", 1]], idempotency_key="")
+        assert (status, "key is empty" in answer["message"]) == (400, True)
         assert await increment(here, [["c", 1]], idempotency_key="one") == (200, {"c": 4})
         await pass_time(61.0)
         for _it in range(2):

@@ -29,7 +29,7 @@ META_PAGES_BYTES = 2 * 4096
 def dump(trees: Trees) -> Dump:
     """All that a store can see; what the trees keep for themselves is left out."""
     found = {it: list(trees.scan(it, b"", None)) for it in TREES}
-    found["meta"] = [it for it in found["meta"] if it[0] != b"steps"]
+    found["meta"] = [it for it in found["meta"] if it[0] not in (b"steps", b"marked")]
     return found
 
 
@@ -275,6 +275,47 @@ def test_whichever_call_of_the_device_fails_there_is_what_was_answered(
     assert fail_at > 8
 
 
+def test_an_older_copy_of_the_log_is_found_out_and_the_log_itself_is_not(tmp_path: Path) -> None:
+    kept: list[Path] = []
+    for opening in range(3):
+        trees = LoggedTrees(tmp_path / "live", log_bytes=SMALL_LOG)
+        trees.commit({"parts": {b"a": b"to LMDB, as the first of an opening"}})
+        trees.refresh()
+        # As it is when the power goes now: LMDB has it, and the log has no newer mark.
+        LoggedTrees(copies(tmp_path / f"cut {opening}", tmp_path / "live")).close()
+        trees.commit({"parts": {b"a": b"to the log, %d" % opening}})
+        trees.refresh()
+        trees.close()
+        kept.append(copies(tmp_path / f"at {opening}", tmp_path / "live"))
+    for it in kept:
+        LoggedTrees(copies(tmp_path / f"{it.name} again", it)).close()
+    newest = kept.pop()
+    shutil.copy(kept[0] / NAME, newest / NAME)
+    with pytest.raises(CounterStoreCorrupt, match="an older copy"):
+        LoggedTrees(newest)
+
+
+def test_a_log_of_before_there_were_marks_is_opened(tmp_path: Path) -> None:
+    trees = LoggedTrees(tmp_path, log_bytes=SMALL_LOG)
+    for value in (b"1", b"2"):
+        trees.commit({"parts": {b"a": value}})
+        trees.refresh()
+    trees.close()
+    with (tmp_path / NAME).open("r+b") as file:
+        file.seek(-16, 2)
+        file.write(bytes(16))
+    below = LmdbTrees(tmp_path)
+    below.commit({"meta": {b"marked": None}})
+    below.close()
+    for value in (b"2", b"3"):
+        trees = LoggedTrees(tmp_path, log_bytes=SMALL_LOG)
+        assert trees.get("parts", b"a") == value
+        for _ in range(2):
+            trees.commit({"parts": {b"a": b"3"}})
+            trees.refresh()
+        trees.close()
+
+
 def test_a_log_that_is_ahead_of_what_lies_below_is_damage(tmp_path: Path) -> None:
     """As a copy of a running member's files may have it, one taken after the other."""
     trees = LoggedTrees(tmp_path / "live", log_bytes=SMALL_LOG)
@@ -286,5 +327,5 @@ def test_a_log_that_is_ahead_of_what_lies_below_is_damage(tmp_path: Path) -> Non
         trees.refresh()
     trees.close()
     shutil.copy(tmp_path / "live" / NAME, copied / NAME)
-    with pytest.raises(CounterStoreCorrupt, match="is damaged, and step"):
+    with pytest.raises(CounterStoreCorrupt, match="a newer copy"):
         LoggedTrees(copied)

@@ -42,7 +42,7 @@ def test_what_is_elsewhere_is_written_over_and_older_frames_count_for_nothing(
     tmp_path: Path,
 ) -> None:
     log = written(tmp_path, PAYLOADS)
-    log.begin_again()
+    log.begin_again(5)
     log.append(6, b"six")
     log.close()
     assert read(tmp_path, 5) == [b"six"]

@@ -8,7 +8,7 @@
 An error is `{"code": its name, "message": what is wrong}`, and what its fields say besides.
 """
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
@@ -276,6 +276,19 @@ def _change(said: Any) -> tuple[str, int]:  # what a client has sent
             'a change is ["name", number], or {"name": "name", "change": number}; numbers are whole'
         )
     return name, change
+
+
+def key_of(headers: Mapping[bytes, bytes]) -> bytes:
+    """The idempotency key that was given; empty when none was.
+
+    Raises:
+        BadCounterRequest: it says nothing, so whoever gave it takes for once what is not.
+
+    """
+    key = headers.get(b"idempotency-key")
+    if key == b"":
+        raise BadCounterRequest("an idempotency key is empty; leave it out, or say one")
+    return key or b""
 
 
 def request_of(key: bytes, asked: bytes, now_s: float) -> Request | None:

@@ -101,14 +101,14 @@ class Interface:
         changes = await in_turns(forms.read_changes(request.body, self._changes_max))
         names = [name for name, _ in changes]
         await rights.wait_admitted_to(self._rights, request.caller, names, is_write=True)
-        key = request.headers.get(b"idempotency-key", b"")
+        key = forms.key_of(request.headers)
         once = forms.request_of(key, request.body, self._counting.around.wall_s())
         values = await self._desk.increment(changes, once)
         return json_answer(dict(zip(names, values, strict=True)))
 
     async def _delete(self, request: Request, name: str) -> Answer:
         await self._admitted(request, rights.of_names([name], is_write=True))
-        key = request.headers.get(b"idempotency-key", b"")
+        key = forms.key_of(request.headers)
         once = forms.request_of(key, b"DELETE " + request.raw_path, self._counting.around.wall_s())
         [value] = await self._desk.delete([name], once)
         return json_answer({"name": name, "value": value}, 404 if value is None else 200)

@@ -8,9 +8,14 @@ some thousands of them, or with a step that is not small, all go to LMDB in one 
 log begins again.  That transaction says up to which step it has everything:
 
     meta   `steps`   8 bytes of the log's id, u64 number of the newest step that LMDB has
+           `marked`  the same number, and u64: the log's mark when LMDB took that step
 
     open   what LMDB has, and above it the rows of all steps in the log with a newer number
     commit one frame in the log, or all rows in memory and the step to LMDB; either is durable
+
+So the log's mark is that number, or the one before: another one is that of an older copy of the
+log, which would lack steps that were acknowledged.  (One that is no older than that number is not
+told from the log itself; partners find it out, as an old state of the directory.)
 
 Rows are whole values, so it does not matter that a step may be in both.  The first step behind an
 opening goes to LMDB: what was read from the log is durable then, also where its own sync was never
@@ -39,6 +44,7 @@ STEP_ROWS_MAX, STEP_BYTES_MAX = 1024, 64 << 10
 KEY_BYTES_MAX: Final = 511
 _ID_BYTES: Final = 8
 _ROW: Final = b"steps"
+_MARKED: Final = b"marked"
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[tuple[int, list[tuple[bytes, bytes | None]]]]).decode
 
@@ -113,6 +119,7 @@ class LoggedTrees:
         except OSError as error:
             raise fault_of(error, NAME) from error
         try:
+            self._check_mark(log.mark)
             for frame in log.frames(self._number):
                 self._see(_read(frame.payload))
                 self._number = frame.number
@@ -123,6 +130,21 @@ class LoggedTrees:
             log.close()
             raise
         return log
+
+    def _check_mark(self, mark: int) -> None:
+        """See that a log belongs to what LMDB has."""
+        row = self._inner.get("meta", _MARKED)
+        number = self._number.to_bytes(8, "big")
+        # A version that knows no marks may have taken steps since.
+        if row is None or not row.startswith(number):
+            return
+        if mark.to_bytes(8, "big") not in (number, row[8:]):
+            age = "an older" if mark < self._number else "a newer"
+            raise CounterStoreCorrupt(
+                f"{NAME} is {age} copy than what lies beside it, so steps that were acknowledged"
+                " may be missing: put back what belongs together, or remove the directory, and let"
+                " this member count under another name"
+            )
 
     def get(self, tree: str, key: bytes) -> bytes | None:
         """A value, as of the last `refresh`.
@@ -219,10 +241,11 @@ class LoggedTrees:
             for tree, rows in step.items():
                 merged[tree].update(rows)
         merged["meta"][_ROW] = self._id + number.to_bytes(8, "big")
+        merged["meta"][_MARKED] = number.to_bytes(8, "big") + self._log.mark.to_bytes(8, "big")
         self._inner.commit(merged)
         self._number = number
         self._goes_below = False
-        self._log.begin_again()
+        self._log.begin_again(number)
         self._unseen.clear()
         self._is_layer_below = True
 

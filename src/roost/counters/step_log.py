@@ -12,6 +12,10 @@ crc32c of bytes 0 ... 27.  Behind it frames follow each other at multiples of 8 
     20  u32  crc32c of bytes 0 ... 19, begun with the id
     24       payload, then nothing up to the next multiple of 8
 
+The last 16 bytes are the mark: u64 number, u32 crc32c of it, begun with the id, 4 zeros.  It says
+behind which number the frames from the beginning on were written, and comes with the first of them;
+of a file of before there was one, or of which all frames are still to come, it is 0.
+
 The id is made by chance with the file: another directory's is told from it.  Whoever has put all
 frames up to a number elsewhere writes on from the beginning, and says that number when the file is
 opened.  What lies behind the newest frame are older ones, then, and their numbers tell.
@@ -42,6 +46,7 @@ MAGIC = b"RCST"
 _FILE = Struct("<4sI8sQ4x")
 _HEAD = Struct("<4sIQI")
 _CRC = Struct("<I")
+_MARK = Struct("<QI4x")
 HEAD_BYTES = _HEAD.size + _CRC.size
 _MODE = 0o600
 
@@ -89,6 +94,9 @@ class StepLog:
         self._seed = crc32c(identity)
         self._size = size
         self._offset = FIRST
+        # What is durable of it, and what is to be written with the next frame.
+        self.mark = 0
+        self._next_mark = 0
 
     @classmethod
     def make(cls, directory: Path, identity: bytes, size: int = FILE_BYTES) -> "StepLog":
@@ -127,10 +135,21 @@ class StepLog:
                 raise CounterStoreCorrupt(
                     f"{directory / NAME} is not the one that was made here; {advice}"
                 )
+            found = cls(descriptor, identity, size)
+            found._read_mark()
         except BaseException:
             os.close(descriptor)
             raise
-        return cls(descriptor, identity, size)
+        return found
+
+    def _read_mark(self) -> None:
+        mark = os.pread(self._descriptor, _MARK.size, self._size - _MARK.size)
+        number = int.from_bytes(mark[:8], "little")
+        if mark == self._mark_of(number):
+            self.mark = self._next_mark = number
+
+    def _mark_of(self, number: int) -> bytes:
+        return _MARK.pack(number, crc32c(number.to_bytes(8, "little"), self._seed))
 
     def frames(self, number: int) -> Iterator[Frame]:
         """What is there behind a number, from the oldest on; what was torn is left out.
@@ -155,19 +174,23 @@ class StepLog:
 
     def has_room(self, length: int) -> bool:
         """Whether a payload of so many bytes fits behind the last one."""
-        return self._offset + HEAD_BYTES + length + 8 <= self._size
+        return self._offset + HEAD_BYTES + length + 8 <= self._size - _MARK.size
 
     def append(self, number: int, payload: bytes) -> None:
         """Write one behind the last; durable on return."""
         assert self.has_room(len(payload)), "whoever appends has asked"
         frame = frame_of(self._seed, number, payload)
+        if self._next_mark != self.mark:
+            self._write(self._mark_of(self._next_mark), self._size - _MARK.size)
         self._write(frame, self._offset)
         os.fdatasync(self._descriptor)
+        self.mark = self._next_mark
         self._offset += len(frame)
 
-    def begin_again(self) -> None:
-        """All that is there is elsewhere, durably: write on from the beginning."""
+    def begin_again(self, number: int) -> None:
+        """All up to a number is elsewhere, durably: write on from the beginning."""
         self._offset = FIRST
+        self._next_mark = number
 
     def _write(self, data: bytes, offset: int) -> None:
         rest = memoryview(data)
