@@ -43,7 +43,10 @@ EXPLAINED = {
         "etcd takes them; Roost refuses (209, 210)"
     ),
     "a form of v2 with a content type that is none": (
-        "etcd names what is wrong with it (210); Roost reads no form, as of any other content type"
+        "both refuse it (210), and say in other words what is wrong with it"
+    ),
+    "a target with a `#`": (
+        "etcd takes it for a part of the path; Roost refuses it (400), as HTTP has none there"
     ),
     "GET /v2/leader": "etcd 3.5 has it no more; Roost has it as 0.3 did",
     "GET /v2/speedTest": "etcd had it until 0.4, on the server; `roost bench` asks from outside",
