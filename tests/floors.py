@@ -214,7 +214,7 @@ FLOORS = {
         content | records
         chain | head
         line_protocol
-        spelling | line_columns
+        spelling | line_columns | line_heads
         draft | effects | blocks
         columns | names
         levels | windows

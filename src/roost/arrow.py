@@ -58,7 +58,7 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class _Message:
+class Message:
     """One whole message; of a dictionary which it is, and whether it adds to what there was."""
 
     kind: int
@@ -82,6 +82,7 @@ class Batches:
         self._rest = bytearray()
         self._head = b""
         self._dictionaries: dict[int, list[bytes]] = {}
+        self._dictionary_bytes = 0
         self._is_over = False
         self.schema: Any = None
 
@@ -92,14 +93,37 @@ class Batches:
             BadArrow: it is none; what was yielded before stays so.
 
         """
-        self._rest += data
-        while (message := self._next()) is not None:
-            try:
-                found = self._take(message)
-            except (pa.ArrowException, OSError, ValueError, KeyError) as error:
-                raise BadArrow(f"this is no stream of Arrow's: {error}") from error
+        for message in self.messages(data):
+            found = self.read(message)
             if found is not None:
                 yield found
+
+    def messages(self, data: bytes) -> Iterator["Message"]:
+        """Messages that are whole with more bytes, each of which is to be read before the next.
+
+        Raises:
+            BadArrow: there is none.
+
+        """
+        self._rest += data
+        while (message := self._next()) is not None:
+            yield message
+
+    def bytes_of(self, message: "Message") -> int:
+        """How many bytes are looked at to read it: those of dictionaries that hold are as well."""
+        return len(message.data) + (self._dictionary_bytes if message.kind == _RECORDS else 0)
+
+    def read(self, message: "Message") -> Batch | None:
+        """The rows of a message; None when it has none.  Of megabytes this takes some ms.
+
+        Raises:
+            BadArrow: it is none.
+
+        """
+        try:
+            return self._take(message)
+        except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+            raise BadArrow(f"this is no stream of Arrow's: {error}") from error
 
     def end(self) -> None:
         """Nothing more comes.  A stream need not say its end.
@@ -111,7 +135,7 @@ class Batches:
         if self._rest:
             raise BadArrow("the stream ends within a message")
 
-    def _next(self) -> _Message | None:
+    def _next(self) -> Message | None:
         if self._is_over and self._rest:
             raise BadArrow("something follows the end of the stream")
         if len(self._rest) < _BEGIN.size:
@@ -140,11 +164,12 @@ class Batches:
         whole += body_bytes
         if len(self._rest) < whole:
             return None
-        data = bytes(self._rest[:whole])
+        with memoryview(self._rest) as rest:
+            data = bytes(rest[:whole])
         del self._rest[:whole]
-        return _Message(found.kind, data, found.dictionary, found.is_added)
+        return Message(found.kind, data, found.dictionary, found.is_added)
 
-    def _take(self, message: _Message) -> Batch | None:
+    def _take(self, message: Message) -> Batch | None:
         if message.kind == _SCHEMA:
             if self._head:
                 raise BadArrow("a second schema in one stream")
@@ -158,10 +183,11 @@ class Batches:
         if message.kind == _DICTIONARY:
             held = self._dictionaries.setdefault(message.dictionary, [])
             if not message.is_added:
+                self._dictionary_bytes -= sum(map(len, held))
                 held.clear()
             held.append(message.data)
-            total = sum(len(it) for parts in self._dictionaries.values() for it in parts)
-            if total > DICTIONARY_BYTES_MAX:
+            self._dictionary_bytes += len(message.data)
+            if self._dictionary_bytes > DICTIONARY_BYTES_MAX:
                 raise BadArrow(f"dictionaries of more than {DICTIONARY_BYTES_MAX} bytes")
             return None
         if message.kind != _RECORDS:
@@ -174,7 +200,7 @@ class Batches:
         return Batch(rows, dict(said or {}))
 
 
-def _described(data: bytes) -> tuple[_Message, int]:
+def _described(data: bytes) -> tuple[Message, int]:
     """What a description says, and of how many bytes the body is.
 
     Raises:
@@ -186,7 +212,7 @@ def _described(data: bytes) -> tuple[_Message, int]:
     kind_at, header_at, length_at = (_field(data, message, it) for it in (1, 2, 3))
     kind = data[kind_at] if 0 < kind_at < len(data) else 0
     body_bytes = _LONG.unpack_from(data, length_at)[0] if length_at else 0
-    found = _Message(kind, b"")
+    found = Message(kind, b"")
     if kind in (_DICTIONARY, _RECORDS) and header_at:
         rows = _followed(data, header_at)
         if kind == _DICTIONARY:
@@ -196,12 +222,12 @@ def _described(data: bytes) -> tuple[_Message, int]:
     return found, body_bytes
 
 
-def _dictionary(data: bytes, table: int) -> tuple[_Message, int]:
+def _dictionary(data: bytes, table: int) -> tuple[Message, int]:
     """Which one it is, and where its values are described."""
     id_at, rows_at, added_at = (_field(data, table, it) for it in (0, 1, 2))
     number = _LONG.unpack_from(data, id_at)[0] if id_at else 0
     is_added = bool(added_at and data[added_at : added_at + 1] == b"\1")
-    return _Message(_DICTIONARY, b"", number, is_added), _followed(data, rows_at) if rows_at else 0
+    return Message(_DICTIONARY, b"", number, is_added), _followed(data, rows_at) if rows_at else 0
 
 
 def _followed(data: bytes, place: int) -> int:

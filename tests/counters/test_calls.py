@@ -141,6 +141,26 @@ def test_calls_are_refused_by_name(tmp_path: Path) -> None:
     run_counting(tmp_path, story, size=1)
 
 
+def test_what_lists_far_too_many_is_refused_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Issue 14: a million empty changes took 50 ms to be read, to be refused for how many."""
+
+    async def story(cluster: CountingCluster) -> None:
+        service, _rights = service_of(cluster)
+        # Names and numbers whose bytes look like what lists them.
+        fine = of(*((f"{it:010}", 5) for it in range(CHANGES_MAX)))
+        assert fine.SerializeToString().count(b"\n") == 4 * CHANGES_MAX
+        assert len(await ask(service, "Increment", fine)) == CHANGES_MAX
+        monkeypatch.setattr(calls, "_parse", None)
+        for method in ("Increment", "Delete", "Read"):
+            code, text = await failed(service, method, b"\n\0" * 600_000)
+            assert code == Code.INVALID_ARGUMENT
+            assert f"far more than {CHANGES_MAX}" in text
+
+    run_counting(tmp_path, story, size=1)
+
+
 def test_whoever_asks_for_thousands_is_asked_for_rights_and_answered_over_turns(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

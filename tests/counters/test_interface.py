@@ -5,11 +5,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from roost.call import Caller
 from roost.counters import forms
-from roost.counters.errors import BadCounterRequest
+from roost.counters.errors import BadChange, BadCounterRequest
 from roost.counters.interface import Interface
 from roost.counters.ports import Options
 from roost.counters.requests import CHANGES_MAX, Limits
@@ -290,6 +291,16 @@ def test_changes_of_thousands_are_read_in_steps() -> None:
     counts, asked = slices_of(forms.read_reading(b"&".join([b"a%20b"] * CHANGES_MAX), CHANGES_MAX))
     assert asked.names == ["a b"] * CHANGES_MAX
     assert max(counts) < 25 * forms.CHANGES_A_STEP
+
+
+def test_what_has_far_too_many_changes_is_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Issue 14: a megabyte of empty lists was decoded in 20 ms, to be refused for how many."""
+    body = b"[" + b"[]," * 350_000 + b"[]]"
+    fine = json.dumps([[f"a,{it},b", 1] for it in range(CHANGES_MAX)]).encode()
+    assert len(slices_of(forms.read_changes(fine, CHANGES_MAX))[1]) == CHANGES_MAX
+    monkeypatch.delattr(msgspec.json, "decode")
+    with pytest.raises(BadChange, match=f"more than {CHANGES_MAX} changes"):
+        next(forms.read_changes(body, CHANGES_MAX))
 
 
 def test_only_so_many_watch(tmp_path: Path) -> None:

@@ -27,6 +27,14 @@ def in_memory(directory: Path) -> Keeper:
     return InlineKeeper(directory, is_synced=False)
 
 
+def read_all(parts: layout.Parts) -> list[tuple[bytes, bytes]]:
+    """All keys of a range, a few at a time."""
+    found: list[tuple[bytes, bytes]] = []
+    while not parts.is_done:
+        found += parts.take(3)
+    return found
+
+
 class Place:
     """What is around a member, and what of it may fail."""
 
@@ -190,10 +198,11 @@ class Story:
     def shown(self) -> Rows:
         """What the tree shows."""
         view, rows_id = self.hub.view, self.tree.rows_id
-        rows = layout.scan(view, rows_id, b"", None, reverse=False, limit=10_000)
-        back = layout.scan(view, rows_id, b"", None, reverse=True, limit=10_000)
+        rows = read_all(layout.Parts(view, rows_id, b"", None))
+        back = read_all(layout.Parts(view, rows_id, b"", None, reverse=True))
         assert rows == back[::-1], "both ways are the same"
-        assert layout.count(view, rows_id, b"", None, 10_000).count == len(rows)
+        names = read_all(layout.Parts(view, rows_id, b"", None, keys_only=True))
+        assert [key for key, _ in names] == [key for key, _ in rows]
         assert [key for key, _ in rows] == sorted({key for key, _ in rows})
         assert all(layout.get(view, rows_id, key) == value for key, value in rows)
         return dict(rows)

@@ -259,3 +259,16 @@ def test_there_are_so_many_observers_and_one_more_is_refused(tmp_path: Path) -> 
         story.member.store.abandon()
 
     asyncio.run(main())
+
+
+def test_a_page_of_large_changes_has_few() -> None:
+    """Issue 14: who takes a page decodes all of it: 256 changes of any size."""
+    observer = Observer(None, None, None)  # type: ignore[arg-type]  # it asks neither
+    for index in range(1, 21):
+        change = Change(index, "a", b"%d" % index, bytes(100_000), None)
+        observer.put(change, observing._size_of(change.key, change.value, change.before))
+    pages = []
+    while page := observer.take_nowait():
+        pages.append(len(page))
+    assert pages == [3, 3, 3, 3, 3, 3, 2]
+    assert observer._bytes == 0

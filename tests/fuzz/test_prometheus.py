@@ -80,9 +80,9 @@ def test_what_is_written() -> None:
         found = Written()
         for _ in writing.read(data, found):
             continue
-        points = found.points()
-        assert len(points) == len(found.values)
-        assert all(it < len(found.series) for it in found.places)
+        points = found.take_points()
+        assert len(points) == len(points.values) == len(points.places)
+        assert all(it < len(points.series) for it in points.places.tolist())
 
     content = fuzzed(read, [request.SerializeToString()], BadQuery)
     assert EXECUTIONS / 50 < content < EXECUTIONS

@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 from roost.database import Transaction
 from roost.database.aio import ReadTree
 from roost.database.limits import TreeLimits
-from roost.database.source import Counted
 from roost.series.draft import spend_nothing
 from roost.series.generations import Records
 from roost.series.reading import Reading, open_reading
@@ -51,8 +50,17 @@ class MemoryTrees:
         chosen = keys[::-1][:limit] if reverse else keys[:limit]
         return [(key, self.rows[tree][key]) for key in chosen]
 
-    def count(self, _tree: Any, _first: bytes, _stop: bytes | None, _limit: int) -> Counted:
-        raise NotImplementedError("nobody counts")
+    def parts(
+        self,
+        tree: Any,
+        first: bytes,
+        stop: bytes | None,
+        *,
+        reverse: bool = False,
+        keys_only: bool = False,
+    ) -> "MemoryParts":
+        assert not keys_only, "nobody counts"
+        return MemoryParts(self, tree, first, stop, is_reverse=reverse)
 
     def put(self, tree: str, key: bytes, value: bytes) -> None:
         self.written_bytes += len(key) + len(value)
@@ -87,6 +95,29 @@ class MemoryTrees:
     def run(self, operation: Callable[..., R], *given: Any) -> R:
         """An operation, as it runs where the cluster leads."""
         return operation(Transaction(self), *given)
+
+
+class MemoryParts:
+    """A range in parts (`Parts`); what is written on the way is seen."""
+
+    def __init__(
+        self, trees: MemoryTrees, tree: str, first: bytes, stop: bytes | None, *, is_reverse: bool
+    ) -> None:
+        self._trees, self._tree = trees, tree
+        self._first, self._stop = first, stop
+        self._is_reverse = is_reverse
+        self.is_done = False
+
+    def take(self, count_max: int) -> list[Row]:
+        found = self._trees.scan(
+            self._tree, self._first, self._stop, reverse=self._is_reverse, limit=count_max
+        )
+        self.is_done = len(found) < count_max
+        if found and self._is_reverse:
+            self._stop = found[-1][0]
+        elif found:
+            self._first = found[-1][0] + b"\0"
+        return found
 
 
 def now(work: Coroutine[Any, Any, R]) -> R:

@@ -1,7 +1,7 @@
 """Points in Arrow's streams, and answers as such; over the requests that carry them."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import pytest
 
 from roost.errors import PackageMissing
 from roost.series.errors import BadPoints
-from roost.series.frames import PAUSE, Flush
+from roost.series.frames import PAUSE, Aside, Event, Flush
 from roost.series.intake import Points
 from roost.series.spelling import Precision
 from tests.series.test_interface import Asked, with_interface
@@ -42,9 +42,16 @@ def read(data: bytes) -> Any:
     return pa.Table.from_batches(found, schema=reading.schema)
 
 
+def events_of(data: bytes, unit: Precision = Precision.NS) -> Iterator[Event]:
+    """What comes of a stream, with what is done on a thread done here."""
+    for it in _noting(ArrowFrames(unit), data):
+        if not isinstance(it, Aside):
+            yield it
+
+
 def points_in(batch: Any, unit: Precision = Precision.NS) -> list[tuple[str, int, float]]:
     found = []
-    for it in ArrowFrames(unit).feed(stream(batch)):
+    for it in events_of(stream(batch), unit):
         if it == PAUSE:
             continue
         assert isinstance(it, Points)
@@ -52,6 +59,32 @@ def points_in(batch: Any, unit: Precision = Precision.NS) -> list[tuple[str, int
         rows = zip(it.places.tolist(), it.times.tolist(), it.values.tolist(), strict=True)
         found += [(names[place], time, value) for place, time, value in rows]
     return found
+
+
+def test_what_is_large_is_read_on_a_thread() -> None:
+    """Issue 14: a batch of 8 MiB was copied, and all of it looked at, in one step."""
+    batch = pa.record_batch({"time": pa.array(range(40_000)), "a": pa.array([1.0] * 40_000)})
+    whole = stream(batch)
+    asides = [it for it in _noting(ArrowFrames(Precision.NS), whole) if isinstance(it, Aside)]
+    assert len(asides) == 1
+    assert sum(len(it.times) for it in events_of(whole) if isinstance(it, Points)) == 40_000
+    small = list(ArrowFrames(Precision.NS).feed(stream(batch.slice(0, 100))))
+    assert not any(isinstance(it, Aside) for it in small)
+    names = pa.array([f"s{it}" for it in range(60_000)]).dictionary_encode()
+    few = pa.record_batch(
+        {"name": names.take(pa.array([1])), "time": pa.array([1]), "value": pa.array([1.0])}
+    )
+    assert any(isinstance(it, Aside) for it in _noting(ArrowFrames(Precision.NS), stream(few)))
+    wide = stream(pa.record_batch({f"a{it}": pa.array([1.0]) for it in range(4000)}))
+    with pytest.raises(BadPoints, match="no column time"):
+        list(_noting(ArrowFrames(Precision.NS), wide))
+
+
+def _noting(frames: ArrowFrames, data: bytes) -> Iterator[Event]:
+    for it in frames.feed(data):
+        if isinstance(it, Aside):
+            it.run()
+        yield it
 
 
 def test_rows_are_points_and_those_without_a_value_are_none() -> None:
@@ -84,13 +117,13 @@ def test_thousands_of_series_are_read_over_turns() -> None:
     long = pa.record_batch(
         {"series": [f"s{it}" for it in range(1200)], "time": [1] * 1200, "value": [1.0] * 1200}
     )
-    for batch, count in ((wide, 250), (long, 1200)):
-        *pauses, points = ArrowFrames(Precision.NS).feed(stream(batch))
-        assert pauses == [PAUSE] * 2
+    for batch, count, pause_count in ((wide, 250, 2), (long, 1200, 3)):
+        *pauses, points = events_of(stream(batch))
+        assert pauses == [PAUSE] * pause_count
         assert isinstance(points, Points)
         assert len(points) == len(points.series) == count
     much = pa.record_batch({"time": range(20_000), **{it: [1.0] * 20_000 for it in "abc"}})
-    events = list(ArrowFrames(Precision.NS).feed(stream(much)))
+    events = list(events_of(stream(much)))
     assert [len(it) for it in events if isinstance(it, Points)] == [40_000, 20_000]
 
 
@@ -168,10 +201,10 @@ def test_faults_of_a_stream_of_arrow_are_told_with_what_was_taken(tmp_path: Path
 
 def test_a_flush_is_a_number() -> None:
     good = pa.record_batch({"time": pa.array([1]), "x": pa.array([1.0])})
-    events = list(ArrowFrames(Precision.NS).feed(stream(good, flush=9)))
+    events = list(events_of(stream(good, flush=9)))
     assert events[1:] == [Flush(9)]
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, good.schema) as writer:
         writer.write_batch(good, custom_metadata={"flush": "soon"})
     with pytest.raises(BadPoints, match="whole number"):
-        list(ArrowFrames(Precision.NS).feed(bytes(sink.getvalue())))
+        list(events_of(bytes(sink.getvalue())))

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from struct import pack
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,11 +16,15 @@ from roost.series.frames import (
     LINE_BYTES_MAX,
     NAMES_MAX,
     PAUSE,
+    STEP_LINES,
+    STEP_POINTS,
     BadLine,
     ColumnFrames,
     Flush,
     Frames,
+    Pause,
     TextFrames,
+    _texts,
 )
 from roost.series.intake import Points
 from roost.series.spelling import Precision, series_text
@@ -146,9 +151,61 @@ def test_a_request_has_so_many_names_at_most() -> None:
         said_names(frames, range(1))
 
 
+def test_a_frame_of_very_many_points_is_read_over_turns() -> None:
+    """Issue 14: which series a hundred thousand points are of was found in one step, of 10 ms."""
+    count = 3 * STEP_POINTS + 5
+    frames = ColumnFrames()
+    assert list(frames.feed(names(["a", "b"]))) == []
+    events = list(frames.feed(columns([(it % 2, it, float(it)) for it in range(count)])))
+    points = [it for it in events if isinstance(it, Points)]
+    assert [len(it) for it in points] == [STEP_POINTS] * 3 + [5]
+    assert np.concatenate([it.times for it in points]).tolist() == list(range(count))
+    assert [it.name for it in points[-1].series] == ["a", "b"]
+
+
+def test_lines_that_say_nothing_take_their_turns_too() -> None:
+    events = list(text_frames().feed(b"\n" * (3 * STEP_LINES)))
+    assert len(events) >= 2
+    assert all(isinstance(it, Pause) for it in events)
+    events = list(text_frames().feed(b"".join(b"s%d 1 2\n" % it for it in range(2 * STEP_LINES))))
+    assert sum(len(it) for it in events if isinstance(it, Points)) == 2 * STEP_LINES
+    assert max(len(it) for it in events if isinstance(it, Points)) <= STEP_LINES / 4
+
+
+@pytest.mark.parametrize(
+    ("body", "wanted"),
+    [
+        (b"[]", []),
+        (b" [ ] \n", []),
+        (b'["a"]', ["a"]),
+        (b' [ "a" ,\t"b{c=\\"d\\"}" ]\r\n', ["a", 'b{c="d"}']),
+        (b'["\\u0061"]', ["a"]),
+        (b"", None),
+        (b"[", None),
+        (b"]", None),
+        (b'"a"', None),
+        (b'["a"', None),
+        (b'["a",]', None),
+        (b'[,"a"]', None),
+        (b'["a" "b"]', None),
+        (b'["a"]x', None),
+        (b'["a', None),
+        (b"[1]", None),
+        (b'["\xff"]', None),
+        (b'[["a"]]', None),
+    ],
+)
+def test_names_are_read_one_by_one_as_json_has_them(body: bytes, wanted: list[str] | None) -> None:
+    if wanted is None:
+        with pytest.raises(BadPoints):
+            list(_texts(body))
+    else:
+        assert list(_texts(body)) == wanted == json.loads(body)
+
+
 def test_thousands_of_names_are_read_over_turns() -> None:
     frames = ColumnFrames()
-    assert list(frames.feed(names([f"s{it}" for it in range(1200)]))) == [PAUSE] * 2
+    assert list(frames.feed(names([f"s{it}" for it in range(1200)]))) == [PAUSE] * 4
     assert said(frames, [columns([(1199, 5, 0.5)])]) == [("s1199", 5, 0.5)]
 
 

@@ -6,15 +6,18 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from roost.series.line_heads import HEADS_MAX
 from roost.series.line_protocol import (
     FAULTS_MAX,
-    HEADS_MAX,
+    LINE_BYTES_MAX,
+    LINE_FIELDS_MAX,
     STEP_BYTES,
     STEP_LINES,
     Lines,
     Parser,
 )
 from roost.series.spelling import Precision, series_text
+from tests.steps import steps_of
 
 NOW = 1_700_000_000 * 10**9
 
@@ -109,6 +112,41 @@ def test_a_step_reads_so_much_and_the_next_goes_on_behind_it(
     assert len(counts) > 1
     assert max(after - before for before, after in pairwise(counts)) <= step_max
     assert points(reading.found) == [("m.f", it, float(it)) for it in range(count)]
+
+
+TEXTS = b"m s=" + b'"x\\"y",t=' * 3000
+
+
+@pytest.mark.parametrize(
+    ("body", "series_count", "fault_count"),
+    [
+        (b"m f=1\n" + TEXTS * 10 + b"1 5\nm g=1\n", 2, 1),
+        (TEXTS + b"1 5", 0, 1),
+        (b"m " + b",".join(b"f%d=1" % it for it in range(LINE_FIELDS_MAX)), LINE_FIELDS_MAX, 0),
+        (b"m " + b",".join(b"f%d=1" % it for it in range(LINE_FIELDS_MAX + 1)) + b" 5", 0, 1),
+        (b"\n".join(b"m%d,a=b f=1 5" % it for it in range(5000)), 5000, 0),
+        (b"\n".join(b"m%d,a=b f=1 5" % it for it in range(2000)) + b"\nm f=x 5", 2000, 1),
+        (b"\n".join(b"m f%d=1 5" % it for it in range(4000)), 4000, 0),
+        (b"\\" * (LINE_BYTES_MAX - 100) + b" f=1", 0, 1),
+        (b"m" + b",a=b" * 10_000 + b" f=1", 0, 1),
+    ],
+    ids=range(9),
+)
+def test_no_step_is_long_whatever_a_body_has_many_of(
+    body: bytes, series_count: int, fault_count: int
+) -> None:
+    """Issue 14: a body of 32 MiB in one line, or of new series alone, was read in long steps."""
+    reading, steps, more = Parser().begin(body, Precision.NS, NOW), list[int](), list[bool]()
+    names = set[str]()
+    while not more or more[-1]:
+        steps.append(steps_of(lambda: more.append(reading.step())))
+        if reading.is_full or not more[-1]:
+            series, columns = reading.take()
+            assert not len(columns.places) or int(columns.places.max()) < len(series)
+            names.update(series_text(it.name, it.labels) for it in series)
+    assert len(names) == series_count
+    assert reading.found.fault_count == fault_count
+    assert max(steps) < 60_000
 
 
 def test_what_is_kept_of_heads_has_a_bound() -> None:

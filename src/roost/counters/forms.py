@@ -46,6 +46,8 @@ CHANGES_A_STEP = 1000
 # Of names that are told to be missing; of more, how many they are.
 _MISSING_BYTES_MAX = 4096
 _DIGITS_MAX = 20
+# A change has two at most, and its name maybe some.
+_COMMAS_A_CHANGE = 8
 _BOOLEANS = ("true", "false")
 # Of a query that names counters.
 _FLAGS_MAX = 100
@@ -243,6 +245,9 @@ def read_changes(body: bytes, changes_max: int) -> Generator[None, None, list[tu
         BadChange: they are too many.
 
     """
+    if body.count(b",") > _COMMAS_A_CHANGE * changes_max:
+        # Before it is decoded, which takes as long as it has values, whatever these are.
+        raise BadChange(f"more than {changes_max} changes, which are the most at a time")
     try:
         found: Any = msgspec.json.decode(body)  # what a client has sent
     except UNDECODABLE as error:

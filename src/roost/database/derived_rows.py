@@ -19,18 +19,20 @@ A `Registered` is written with the rows that it speaks of, in one write set.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from roost.database.derivations import Derivation
-from roost.database.source import Counted
-from roost.store import METADATA_ID, Txn, View
+from roost.store import METADATA_ID, Txn, View, Walk
 
 FORMAT = 1
 OWNER_KEY = b"owner"
 REGISTERED, DROPPED = b"derived/", b"dropped/"
 _ZERO, _ESCAPED, _END, _AFTER = b"\0", b"\0\xff", b"\0\0", b"\0\1"
+_PAGE_ROWS = 256
+# What a part from the end may cost (`Walk.cost`): each of its rows is looked for by itself.
+_COST_MAX = 400
 _keys_decoder = msgspec.msgpack.Decoder(list[bytes])
 
 
@@ -202,65 +204,102 @@ def get(view: View, rows_id: int, key: bytes) -> bytes | None:
     return found[0][1] if found else None
 
 
-def scan(
-    view: View, rows_id: int, first: bytes, stop: bytes | None, *, reverse: bool, limit: int
-) -> list[tuple[bytes, bytes]]:
-    """Keys of a range with their values, `limit` at most."""
-    begin, end = escaped(first), None if stop is None else escaped(stop)
-    found: list[tuple[bytes, bytes]] = []
-    rows = _from_the_end if reverse else _from_the_start
-    if limit > 0:
-        for key, value in rows(view, rows_id, begin, end):
-            found.append((key, value))
-            if len(found) == limit:
-                break
-    return found
-
-
 def rows_from(view: View, rows_id: int) -> Iterator[tuple[bytes, bytes]]:
     """All keys with their values."""
-    return _from_the_start(view, rows_id, b"", None)
+    parts = Parts(view, rows_id, b"", None)
+    while not parts.is_done:
+        yield from parts.take(_PAGE_ROWS)
 
 
-def count(view: View, rows_id: int, first: bytes, stop: bytes | None, limit: int) -> Counted:
-    """How many keys a range has, up to `limit`, and the last of them."""
-    begin, end = escaped(first), None if stop is None else escaped(stop)
-    total, last = 0, first
-    for key, _ in _from_the_start(view, rows_id, begin, end, keys_only=True):
-        total, last = total + 1, key
-        if total == limit:
-            break
-    return Counted(total, last)
+class _Shown(NamedTuple):
+    """A key that was found from the end, its last row's value, and the way to its first row."""
+
+    key: bytes
+    value: bytes
+    before: Walk
 
 
-def _from_the_start(
-    view: View, rows_id: int, begin: bytes, end: bytes | None, *, keys_only: bool = False
-) -> Iterator[tuple[bytes, bytes]]:
-    """Each key once.  Behind one that has a second row all of its rows are skipped by a seek."""
-    place: bytes | None = begin
-    last: bytes | None = None
-    while place is not None:
-        rows = view.iterate(rows_id, place, end, keys_only=keys_only)
-        place = None
-        for name, value in rows:
+class Parts:
+    """Keys of a range with their values, each once, in parts; see `database.source.Parts`.
+
+    Behind a key that has a second row all of its rows are skipped by a seek.  From the end a key's
+    last row is found first, and its first is what is shown: it is looked for, in parts as well.
+    """
+
+    def __init__(
+        self,
+        view: View,
+        rows_id: int,
+        first: bytes,
+        stop: bytes | None,
+        *,
+        reverse: bool = False,
+        keys_only: bool = False,
+    ) -> None:
+        """Begin at `first`, or with `reverse` before `stop`."""
+        self._view, self._rows_id = view, rows_id
+        self._begin, self._end = escaped(first), None if stop is None else escaped(stop)
+        self._reverse, self._keys_only = reverse, keys_only
+        self._walk = self._walk_over(self._begin, self._end)
+        self._last: bytes | None = None
+        self._shown: _Shown | None = None
+
+    def _walk_over(self, begin: bytes, end: bytes | None) -> Walk:
+        return Walk(
+            self._view,
+            self._rows_id,
+            begin,
+            end,
+            reverse=self._reverse,
+            keys_only=self._keys_only,
+        )
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the end has been seen."""
+        return self._walk.is_done and self._shown is None
+
+    def take(self, count_max: int) -> list[tuple[bytes, bytes]]:
+        """The next keys, `count_max` at most; there may be none, though more follow."""
+        return self._take_back(count_max) if self._reverse else self._take(count_max)
+
+    def _take(self, count_max: int) -> list[tuple[bytes, bytes]]:
+        found: list[tuple[bytes, bytes]] = []
+        is_again = False
+        for name, value in self._walk.take(count_max):
             key = name[: name.index(_END)]
-            if key == last:
-                place = key + _AFTER
+            is_again = key == self._last
+            if not is_again:
+                self._last = key
+                found.append((key.replace(_ESCAPED, _ZERO), value))
+        if is_again and not self._walk.is_done:
+            assert self._last is not None, "it is the last one"
+            self._walk = self._walk_over(self._last + _AFTER, self._end)
+        return found
+
+    def _take_back(self, count_max: int) -> list[tuple[bytes, bytes]]:
+        found: list[tuple[bytes, bytes]] = []
+        left = _COST_MAX
+        while len(found) < count_max and left > 0:
+            if self._shown is None:
+                rows = [] if self._walk.is_done else self._walk.take(1)
+                left -= self._walk.cost
+                if not rows:
+                    break
+                name, value = rows[0]
+                key = name[: name.index(_END)]
+                before = Walk(
+                    self._view, self._rows_id, key + _END, name, keys_only=self._keys_only
+                )
+                self._shown = _Shown(key, value, before)
+                # All of its rows are behind us.
+                self._walk = self._walk_over(self._begin, key + _END)
+            key, value, before = self._shown
+            rows = before.take(1)
+            left -= before.cost
+            if not rows and not before.is_done:
                 break
-            last = key
-            yield key.replace(_ESCAPED, _ZERO), value
-
-
-def _from_the_end(
-    view: View, rows_id: int, begin: bytes, end: bytes | None
-) -> Iterator[tuple[bytes, bytes]]:
-    """Each key once, the last first: its last row is found first, and its first is shown."""
-    while True:
-        found = view.scan(rows_id, begin, end, reverse=True, limit=1)
-        if not found:
-            return
-        name, value = found[0]
-        key = name[: name.index(_END)]
-        shown = view.scan(rows_id, key + _END, name, limit=1)
-        yield key.replace(_ESCAPED, _ZERO), shown[0][1] if shown else value
-        end = key + _END
+            self._shown = None
+            shown = rows[0][1] if rows else value
+            found.append((key.replace(_ESCAPED, _ZERO), shown))
+        return found

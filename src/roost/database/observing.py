@@ -47,6 +47,8 @@ LINE_BYTES_MAX = 64 << 20
 SLICE = 400
 # What is handed over at once.
 PAGE = 256
+# A page has no more of them once it has so many bytes: who takes it decodes all of it.
+PAGE_BYTES = 256 << 10
 Raw = Change[bytes, bytes]
 Told = Raw | Overrun
 
@@ -143,9 +145,12 @@ class Observer:
     def _take_page(self) -> list[Told]:
         changes = self._changes
         page: list[Told] = []
-        while changes and len(page) < PAGE:
+        left = PAGE_BYTES
+        while changes and len(page) < PAGE and left > 0:
             change = changes.popleft()
-            self._bytes -= _size_of(change.key, change.value, change.before)
+            size = _size_of(change.key, change.value, change.before)
+            left -= size
+            self._bytes -= size
             page.append(change)
         return page
 

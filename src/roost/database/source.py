@@ -2,6 +2,9 @@
 
 live       everything acknowledged before the read: a barrier first (`Member.read_barrier`)
 local      what this member has applied, without asking anybody: it may be behind
+
+A range is read in parts, one in a turn of the loop: each looks at so many rows at most, and bytes,
+whether these are handed out or were deleted (`roost.store.Walk`, D14).
 """
 
 from collections.abc import Awaitable, Callable
@@ -9,8 +12,19 @@ from typing import Protocol
 
 from roost.database import declared
 from roost.database.operations import Operation, P, R
-from roost.database.rows import Row, scan_view
-from roost.store import View
+from roost.database.rows import Row
+from roost.store import View, Walk
+
+
+class Parts(Protocol):
+    """A range on its way to whoever reads it."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the end has been seen; until then more may follow, whatever a part has."""
+
+    def take(self, count_max: int) -> list[Row]:
+        """The next rows, `count_max` at most; there may be none, though more follow."""
 
 
 class Source(Protocol):
@@ -30,24 +44,43 @@ class Source(Protocol):
     def get(self, tree_id: int | None, key: bytes) -> bytes | None:
         """The value of a key."""
 
-    def scan(
-        self, tree_id: int | None, first: bytes, stop: bytes | None, *, reverse: bool, limit: int
-    ) -> list[Row]:
-        """`limit` rows at most."""
+    def parts(
+        self,
+        tree_id: int | None,
+        first: bytes,
+        stop: bytes | None,
+        *,
+        reverse: bool = False,
+        keys_only: bool = False,
+    ) -> Parts:
+        """A range, in order, from the end with `reverse`; with `keys_only` b"" for its values."""
 
-    def count(self, tree_id: int | None, first: bytes, stop: bytes | None, limit: int) -> "Counted":
-        """How many keys, up to `limit`, and the last of them."""
+
+class _Nothing:
+    """Parts of a tree that has never been written."""
+
+    is_done = True
+
+    def take(self, count_max: int) -> list[Row]:  # noqa: ARG002 - as all parts
+        return []
 
 
-class Counted:
-    """A part of a count."""
+class _LiveParts:
+    """Parts of a tree of a member that may end meanwhile."""
 
-    __slots__ = ("count", "last")
+    __slots__ = ("_check", "_walk")
 
-    def __init__(self, count: int, last: bytes) -> None:
-        """So many, up to this key."""
-        self.count = count
-        self.last = last
+    def __init__(self, walk: Walk, check: Callable[[], None]) -> None:
+        self._walk = walk
+        self._check = check
+
+    @property
+    def is_done(self) -> bool:
+        return self._walk.is_done
+
+    def take(self, count_max: int) -> list[Row]:
+        self._check()
+        return self._walk.take(count_max)
 
 
 class LiveSource:
@@ -76,24 +109,21 @@ class LiveSource:
         """See `Source.get`."""
         return None if tree_id is None else self._view.get(tree_id, key)
 
-    def scan(
-        self, tree_id: int | None, first: bytes, stop: bytes | None, *, reverse: bool, limit: int
-    ) -> list[Row]:
-        """See `Source.scan`."""
-        self._check()
-        return scan_view(self._view, tree_id, first, stop, reverse=reverse, limit=limit)
-
-    def count(self, tree_id: int | None, first: bytes, stop: bytes | None, limit: int) -> Counted:
-        """See `Source.count`."""
+    def parts(
+        self,
+        tree_id: int | None,
+        first: bytes,
+        stop: bytes | None,
+        *,
+        reverse: bool = False,
+        keys_only: bool = False,
+    ) -> Parts:
+        """See `Source.parts`."""
         self._check()
         if tree_id is None:
-            return Counted(0, first)
-        count, last = 0, first
-        for key, _ in self._view.iterate(tree_id, first, stop, keys_only=True):
-            count, last = count + 1, key
-            if count == limit:
-                break
-        return Counted(count, last)
+            return _Nothing()
+        walk = Walk(self._view, tree_id, first, stop, reverse=reverse, keys_only=keys_only)
+        return _LiveParts(walk, self._check)
 
 
 class Asker(Protocol):

@@ -16,12 +16,13 @@ whose metadata have `flush` is followed by that flush, as in the other forms (`f
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import UTC, tzinfo
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, NamedTuple, cast
 
 from roost.arrow import STREAM, BadArrow, Batch, Batches, pa
 from roost.series.errors import BadPoints
 from roost.series.extra import Floats, Ints, np
-from roost.series.frames import NAMES_MAX, PAUSE, STEP_NAMES, Event, Flush
+from roost.series.frames import NAMES_MAX, PAUSE, STEP_NAMES, Aside, Event, Flush
 from roost.series.intake import Points
 from roost.series.names import Info
 from roost.series.queries import Part
@@ -32,8 +33,10 @@ __all__ = ["STREAM", "ArrowFrames", "as_arrow"]
 
 # Rows that become points in one step: a millisecond or two.
 STEP_ROWS = 1 << 15
-# Columns that do, of however few rows; each takes some 20 µs.
-STEP_COLUMNS = 100
+# So long as to look at so many rows a column takes, however few it has: 20 µs.
+COLUMN_ROWS = 330
+# A message of more bytes is read on a thread: it is copied, and all of it is looked at.
+ASIDE_BYTES = 256 << 10
 NAME_COLUMNS = ("series", "name")
 FLUSH = b"flush"
 
@@ -58,8 +61,15 @@ class ArrowFrames:
     def feed(self, data: bytes) -> Iterator[Event]:
         """See `Frames`."""
         try:
-            for batch in self._batches.feed(data):
-                yield from self._events(batch)
+            for message in self._batches.messages(data):
+                if self._batches.bytes_of(message) <= ASIDE_BYTES:
+                    batch = self._batches.read(message)
+                else:
+                    aside = Aside(partial(self._batches.read, message))
+                    yield aside
+                    batch = cast("Batch | None", aside.found())
+                if batch is not None:
+                    yield from self._events(batch)
         except (BadArrow, pa.ArrowException) as error:
             raise BadPoints(str(error)) from error
 
@@ -72,9 +82,9 @@ class ArrowFrames:
         return iter(())
 
     def _events(self, batch: Batch) -> Iterator[Event]:
+        is_long = _name_column(batch.rows.schema) is not None
         for begin in range(0, batch.rows.num_rows, STEP_ROWS):
             rows = batch.rows.slice(begin, STEP_ROWS)
-            is_long = _name_column(rows.schema) is not None
             yield from self._long(rows) if is_long else self._wide(rows)
         asked = batch.said.get(FLUSH)
         if asked is not None:
@@ -93,24 +103,28 @@ class ArrowFrames:
         places = np.asarray(names.indices.to_numpy(zero_copy_only=False), np.int64)[is_held]
         times = self._times(rows)[is_held]
         used, places = np.unique(places, return_inverse=True)
-        texts = names.dictionary.take(pa.array(used)).to_pylist()
-        if None in texts:
+        named = names.dictionary.take(pa.array(used))
+        if named.null_count:
             raise BadPoints("a row without the name of its series")
         infos: list[Info] = []
-        for begin in range(0, len(texts), STEP_NAMES):
+        for begin in range(0, len(named), STEP_NAMES):
             if begin:
                 yield PAUSE
-            infos += [self._info(it) for it in texts[begin : begin + STEP_NAMES]]
+            infos += [self._info(it) for it in named.slice(begin, STEP_NAMES).to_pylist()]
         if len(times):
             yield Points(infos, places, times, values[is_held])
 
     def _wide(self, rows: Any) -> Iterator[Event]:
         """Each column is a series; of many columns some at a time."""
-        times, count = self._times(rows), 0
+        times, count, left = self._times(rows), 0, STEP_ROWS
         found: list[_Column] = []
-        for place, name in enumerate(it for it in rows.schema.names if it != "time"):
-            if place and not place % STEP_COLUMNS:
+        for name in rows.schema.names:
+            if name == "time":
+                continue
+            left -= COLUMN_ROWS + rows.num_rows
+            if left <= 0:
                 yield PAUSE
+                left = STEP_ROWS
             values, is_held = _values(rows.column(name))
             found.append(_Column(self._info(name), times[is_held], values[is_held]))
             count += len(found[-1].times)

@@ -18,12 +18,12 @@ What is answered, as lines of JSON: `{"flushed": 7, "index": 12}` for a flush, a
 `{"done": true, "points": 1000, "index": 13}` or `{"error": ..., "message": ..., "line": 3}`.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from json import JSONDecodeError, JSONDecoder
 from struct import Struct
 from typing import Protocol
-
-import msgspec
 
 from roost.series.errors import BadPoints, BadSeries, BadWindow
 from roost.series.extra import np
@@ -37,15 +37,17 @@ LINE_BYTES_MAX = 8192
 FRAME_BYTES_MAX = 2 << 20
 # Different series that one request may name.
 NAMES_MAX = 1 << 17
-# Lines that are read in one step, a millisecond or two.
-STEP_LINES = 1000
-# Names that are read in one, likewise.
-STEP_NAMES = 500
+# Lines that are read in one step, a millisecond or two; one of another series is as long as five.
+STEP_LINES, SERIES_LINES = 1000, 4
+# Names that are read in one, and points of columns, likewise.
+STEP_NAMES, STEP_POINTS = 300, 1 << 14
 NAMES_KIND, POINTS_KIND, FLUSH_KIND = 1, 2, 3
 HEAD = Struct("<BI")
 COUNT = Struct("<I")
 FLUSH = Struct("<Q")
-_strings = msgspec.json.Decoder(list[str])
+_decoder = JSONDecoder()
+# What stands between the texts of a list in JSON.
+_BETWEEN = re.compile(r"[ \t\n\r]*([\[,\]])[ \t\n\r]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +62,36 @@ class Pause:
     """Nothing; so much was read that others may have a turn."""
 
 
+class Aside:
+    """Work that takes too long for a turn: whoever has the event has it done on a thread."""
+
+    __slots__ = ("_error", "_found", "_is_done", "_work")
+
+    def __init__(self, work: Callable[[], object]) -> None:
+        """Have it done by `run`."""
+        self._work = work
+        self._found: object = None
+        self._error: Exception | None = None
+        self._is_done = False
+
+    def run(self) -> None:
+        """Do it; what it comes to is told to who asked for it."""
+        try:
+            self._found = self._work()
+        except Exception as error:  # noqa: BLE001 - it is raised where it was asked for
+            self._error = error
+        self._is_done = True
+
+    def found(self) -> object:
+        """What it came to, or the error that it was."""
+        assert self._is_done, "whoever has the event runs it"
+        if self._error is not None:
+            raise self._error
+        return self._found
+
+
 PAUSE = Pause()
-Event = Points | Flush | Pause
+Event = Points | Flush | Pause | Aside
 
 
 class Frames(Protocol):
@@ -102,6 +132,11 @@ class _Columns:
         self.places: list[int] = []
         self.times: list[int] = []
         self.values: list[float] = []
+
+    @property
+    def series_count(self) -> int:
+        """How many series they are of."""
+        return len(self._infos)
 
     def place(self, text: str) -> int:
         """The number of a series."""
@@ -146,8 +181,11 @@ class TextFrames:
         return self._lines([rest])
 
     def _lines(self, lines: list[bytes]) -> Iterator[Event]:
-        columns = _Columns()
+        columns, begun = _Columns(), self._line
         for line in lines:
+            if self._line - begun + SERIES_LINES * columns.series_count >= STEP_LINES:
+                begun = self._line
+                yield columns.take() if columns.places else PAUSE
             self._line += 1
             if line.startswith(b"#flush "):
                 number = self._number(line[7:].strip())
@@ -163,8 +201,6 @@ class TextFrames:
                 if columns.places:
                     yield columns.take()
                 raise BadLine(self._line, str(error)) from error
-            if len(columns.places) >= STEP_LINES:
-                yield columns.take()
         if columns.places:
             yield columns.take()
 
@@ -208,10 +244,12 @@ class ColumnFrames:
             del self._rest[: HEAD.size + size]
             if kind == NAMES_KIND:
                 yield from self._names(body)
-                continue
-            found = self._frame(kind, body)
-            if found is not None:
-                yield found
+            elif kind == POINTS_KIND:
+                yield from self._points(body)
+            elif kind == FLUSH_KIND and len(body) == FLUSH.size:
+                yield Flush(FLUSH.unpack(body)[0])
+            else:
+                raise BadPoints(f"a frame of kind {kind} with {len(body)} bytes")
 
     def end(self) -> Iterator[Event]:
         """See `Frames`."""
@@ -219,33 +257,22 @@ class ColumnFrames:
             raise BadPoints("the request ends within a frame")
         return iter(())
 
-    def _frame(self, kind: int, body: bytes) -> Event | None:
-        if kind == POINTS_KIND:
-            return self._points(body)
-        if kind == FLUSH_KIND and len(body) == FLUSH.size:
-            return Flush(FLUSH.unpack(body)[0])
-        raise BadPoints(f"a frame of kind {kind} with {len(body)} bytes")
-
     def _names(self, body: bytes) -> Iterator[Event]:
-        try:
-            texts = _strings.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise BadPoints(f"names are a list of texts in JSON: {error}") from error
-        if len(self._infos) + len(texts) > NAMES_MAX:
-            raise BadPoints(f"more than {NAMES_MAX} series in one request")
-        for begin in range(0, len(texts), STEP_NAMES):
-            if begin:
+        for number, text in enumerate(_texts(body), 1):
+            if len(self._infos) >= NAMES_MAX:
+                raise BadPoints(f"more than {NAMES_MAX} series in one request")
+            self._infos.append(parse_series(text))
+            if number % STEP_NAMES == 0:
                 yield PAUSE
-            self._infos += [parse_series(it) for it in texts[begin : begin + STEP_NAMES]]
 
-    def _points(self, body: bytes) -> Points | None:
+    def _points(self, body: bytes) -> Iterator[Event]:
         if len(body) < COUNT.size:
             raise BadPoints("points without a count")
         (count,) = COUNT.unpack_from(body)
         if len(body) != COUNT.size + 20 * count:
             raise BadPoints(f"{count} points have {COUNT.size + 20 * count} bytes")
         if not count:
-            return None
+            return
         places = np.frombuffer(body, "<u4", count, COUNT.size).astype(np.int64)
         times = np.frombuffer(body, "<i8", count, COUNT.size + 4 * count).astype(np.int64)
         values = np.frombuffer(body, "<f8", count, COUNT.size + 12 * count).astype(np.float64)
@@ -253,5 +280,39 @@ class ColumnFrames:
             raise BadPoints(f"there is no name {int(places.max())} in this request")
         if int(times.min()) < TIME_MIN or int(times.max()) >= TIME_STOP:
             raise BadPoints("times are nanoseconds since 1970, from 1678 to 2261")
-        used, places = np.unique(places, return_inverse=True)
-        return Points([self._infos[it] for it in used.tolist()], places, times, values)
+        # All of the frame is good; to find which series it is of takes longer.
+        for begin in range(0, count, STEP_POINTS):
+            part = slice(begin, begin + STEP_POINTS)
+            used, some = np.unique(places[part], return_inverse=True)
+            infos = [self._infos[it] for it in used.tolist()]
+            yield Points(infos, some, times[part], values[part])
+
+
+def _texts(body: bytes) -> Iterator[str]:
+    """The texts of a list in JSON, one by one: all at once a megabyte takes longer than a turn has.
+
+    Raises:
+        BadPoints: it is none.
+
+    """
+    try:
+        text = body.decode()
+        place, sign, is_first = 0, "", True
+        while sign != "]":
+            match = _BETWEEN.match(text, place)
+            sign, wanted = match[1] if match else "", "[" if is_first else ",]"
+            if match is None or sign not in wanted:
+                raise JSONDecodeError("'[', ',' or ']' is missing", text, place)
+            place = match.end()
+            if is_first and text[place : place + 1] == "]":
+                place, sign = place + 1, "]"
+            elif sign != "]":
+                if text[place : place + 1] != '"':
+                    raise JSONDecodeError("a text is missing", text, place)
+                found, place = _decoder.raw_decode(text, place)
+                yield found
+            is_first = False
+        if text[place:].strip(" \t\n\r"):
+            raise JSONDecodeError("something follows", text, place)
+    except ValueError as error:
+        raise BadPoints(f"names are a list of texts in JSON: {error}") from error

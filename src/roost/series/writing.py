@@ -26,6 +26,7 @@ from roost.series.engine import Engine
 from roost.series.extra import np
 from roost.series.frames import (
     COLUMNS_TYPE,
+    Aside,
     BadLine,
     ColumnFrames,
     Flush,
@@ -77,13 +78,15 @@ class Writing:
         """
         body = await self._unpacked(request)
         reading = self._parser.begin(body, asked.unit(), self._engine.now_ns())
-        while reading.step():
+        point_count, is_more = 0, True
+        while is_more:
+            is_more = reading.step()
+            if reading.is_full or not is_more:
+                series, points = reading.take()
+                point_count += len(points.places)
+                await self._intake.add(Points(series, points.places, points.times, points.values))
             await asyncio.sleep(0)
-        found = reading.found
-        points = found.points()
-        if len(points.places):
-            await self._intake.add(Points(found.series, points.places, points.times, points.values))
-        return _told(found)
+        return _told(reading.found, point_count)
 
     async def _unpacked(self, request: Request) -> bytes:
         coding = request.headers.get(b"content-encoding", b"identity").strip().lower()
@@ -136,8 +139,9 @@ class Writing:
         try:
             async for data in _with_end(body):
                 for event in frames.end() if data is None else frames.feed(data):
-                    if isinstance(event, Pause):
-                        await asyncio.sleep(0)
+                    if isinstance(event, Pause | Aside):
+                        work = event.run if isinstance(event, Aside) else None
+                        await (self._engine.aside(work) if work else asyncio.sleep(0))
                         continue
                     if isinstance(event, Flush):
                         index = adding.result() if adding.done() else 0
@@ -192,16 +196,14 @@ class Writing:
             RoostError: it was not done, or not for all series.
 
         """
-        names, tags = asked.texts("name"), asked.tags()
+        names, tags, is_dry = asked.texts("name"), asked.tags(), asked.flag("dry_run")
         start, stop = asked.start_stop(is_needed=True)
-        is_dry = asked.flag("dry_run")
         asked.check()
         if not names and not tags:
             raise BadRequest("say which series: by name= or by tag=")
         async with self._engine.reading() as reading:
             chosen = select(reading, names, tags, most=JOB_SERIES_MAX)
-            sids = [it async for it in chosen]
-        count = 0
+            sids, count = [it async for it in chosen], 0
         for begin in range(0, len(sids), PAGE_SERIES):
             async with self._engine.reading() as reading:
                 count += await counted(reading, sids[begin : begin + PAGE_SERIES], start, stop)
@@ -326,7 +328,7 @@ def described_job(job: Job) -> dict[str, object]:
     }
 
 
-def _told(found: Lines) -> Answer:
+def _told(found: Lines, point_count: int) -> Answer:
     """What came of the lines of a body."""
     skipped = ((b"x-roost-text-fields-left-out", b"%d" % found.text_field_count),)
     headers = skipped if found.text_field_count else ()
@@ -344,7 +346,7 @@ def _told(found: Lines) -> Answer:
             "message": text,
             "error": text,
             "line": first.line,
-            "written": found.point_count,
+            "written": point_count,
             "refused": found.fault_count,
             "faults": [{"line": it.line, "message": it.text} for it in found.faults],
         },

@@ -21,9 +21,10 @@ from roost.proto import prometheus_pb2 as pb
 from roost.series import describing, interface
 from roost.series.errors import SeriesUnavailable
 from roost.series.prometheus import api, loading, matching, remote_read, remote_write
+from roost.series.prometheus.errors import BadQuery
 from roost.series.prometheus.remote_write import RemoteWrite, Written
 from tests.series.test_interface import Asked, with_interface
-from tests.steps import slices_of
+from tests.steps import steps_of
 
 pytestmark = pytest.mark.slow
 BEGIN = 1_700_000_000
@@ -266,6 +267,23 @@ def test_what_may_be_taken_later_is_503_and_never_429(
     with_interface(tmp_path, story)
 
 
+def read_in_steps(data: bytes) -> tuple[Written, list[int], int]:
+    """What a request comes to, the longest of its steps, and how many points it had."""
+    found, counts, point_count = Written(), list[int](), 0
+    steps = RemoteWrite(None, None).read(data, found)  # type: ignore[arg-type]  # nothing is asked of them
+    is_done = False
+
+    def step() -> None:
+        nonlocal is_done
+        is_done = next(steps, steps) is steps
+
+    while not is_done:
+        counts.append(steps_of(step))
+        if found.is_full or is_done:
+            point_count += len(found.take_points())
+    return found, counts, point_count
+
+
 def test_what_is_written_is_read_over_turns_however_few_series_it_is_of() -> None:
     """Half a million samples of one series, and all that was said of metrics, were one step."""
     samples = [pb.Sample(timestamp=it, value=1.0) for it in range(30_000)]
@@ -274,11 +292,61 @@ def test_what_is_written_is_read_over_turns_however_few_series_it_is_of() -> Non
     data = pb.WriteRequest(
         timeseries=[pb.Written(labels=[label], samples=samples)], metadata=said
     ).SerializeToString()
-    found = Written()
-    counts, _ = slices_of(RemoteWrite(None, None).read(data, found))  # type: ignore[arg-type]  # nothing is asked of them
-    assert len(found.places) == 30_000
+    found, counts, point_count = read_in_steps(data)
+    assert point_count == 30_000
     assert len(found.described) == 3000
-    assert max(counts) < 13 * remote_write.STEP_SAMPLES
+    assert max(counts) < 24 * remote_write.STEP_SAMPLES
+
+
+def _field(number: int, content: bytes) -> bytes:
+    size, written = len(content), bytes([number << 3 | 2])
+    while size >= 0x80:
+        size, written = size >> 7, written + bytes([size & 0x7F | 0x80])
+    return written + bytes([size]) + content
+
+
+def test_what_is_written_is_decoded_in_parts_whatever_it_has_many_of() -> None:
+    """Issue 14: a request of 32 MiB was decoded in one step, of half a second."""
+    name = _field(1, pb.Label(name=b"__name__", value=b"up").SerializeToString())
+    samples, nothing = _field(2, b"") * 4000, _field(1, b"")
+    for data, wanted in (
+        (nothing * 4000, 0),
+        (_field(1, samples + name), 4000),  # the name may stand behind them
+        (_field(1, nothing * 4000 + samples), 0),
+        (_field(1, _field(1, b"x" * 100_000) + samples), 0),
+        (_field(1, _field(3, b"") * 4000 + name + samples), 4000),
+        (_field(3, b"x" * 100_000) + _field(9, b"x" * 100_000), 0),
+    ):
+        found, counts, point_count = read_in_steps(data)
+        assert max(counts) < 24 * remote_write.STEP_SAMPLES
+        assert point_count == wanted
+        assert found.exemplar_count in (0, 4000)
+    for data in (b"\x0a", b"\x0a\x05x", b"\x0b", b"\x80" * 11, b"\x09\0", _field(1, b"\x12\x05")):
+        with pytest.raises(BadQuery):
+            read_in_steps(data)
+    long_sample = _field(1, _field(2, b"\x7a\xa0\x9c\x01" + b"x" * 20_000) * 2)
+    assert read_in_steps(long_sample)[2] == 0, "of no name"
+    with pytest.raises(BadQuery):
+        read_in_steps(_field(1, _field(2, b"x" * 100_000)))
+
+
+def test_many_series_are_appended_before_all_are_read(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Issue 14: to forget a hundred thousand at once took longer than a turn."""
+    monkeypatch.setattr(remote_write, "SERIES_MAX", 3)
+    monkeypatch.setattr(remote_write, "STEP_SAMPLES", 10)
+    monkeypatch.setattr(remote_write, "KNOWN_MAX", 4)
+
+    async def story(ask: Asked) -> None:
+        series: dict[str, Sequence[Sample]] = {
+            f"up{{host={it}}}": [(1_000, float(it)), (2_000, float(it))] for it in range(12)
+        }
+        assert (await put(ask, series))[0] == 204
+        body = await ask.raw("GET", "/api/v1/query?query=sum(up)&time=2")
+        assert json.loads(body[1])["data"]["result"][0]["value"][1] == "66"
+
+    with_interface(tmp_path, story)
 
 
 class Tree(dict[bytes, bytes]):

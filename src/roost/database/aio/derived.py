@@ -13,7 +13,6 @@ from roost.database.deriving_tree import DerivingTree
 from roost.database.embedded import Embedded
 from roost.database.errors import BadArgument, Rebuilding
 from roost.database.rows import Row
-from roost.database.source import Counted
 from roost.store import StoreError, View
 
 
@@ -131,16 +130,34 @@ class _DerivedSource:
         found: bytes | None = self._read(lambda view: layout.get(view, tree_id or 0, key))
         return found
 
-    def scan(
-        self, tree_id: int | None, first: bytes, stop: bytes | None, *, reverse: bool, limit: int
-    ) -> list[Row]:
-        found: list[Row] = self._read(
-            lambda view: layout.scan(view, tree_id or 0, first, stop, reverse=reverse, limit=limit)
+    def parts(
+        self,
+        tree_id: int | None,
+        first: bytes,
+        stop: bytes | None,
+        *,
+        reverse: bool = False,
+        keys_only: bool = False,
+    ) -> "_DerivedParts":
+        parts: layout.Parts = self._read(
+            lambda view: layout.Parts(
+                view, tree_id or 0, first, stop, reverse=reverse, keys_only=keys_only
+            )
         )
-        return found
+        return _DerivedParts(parts, self._read)
 
-    def count(self, tree_id: int | None, first: bytes, stop: bytes | None, limit: int) -> Counted:
-        found: Counted = self._read(
-            lambda view: layout.count(view, tree_id or 0, first, stop, limit)
-        )
+
+class _DerivedParts:
+    """See `roost.database.source.Parts`; each is read as the source is."""
+
+    def __init__(self, parts: layout.Parts, read: Callable[[Callable[[View], Any]], Any]) -> None:
+        self._parts = parts
+        self._read = read
+
+    @property
+    def is_done(self) -> bool:
+        return self._parts.is_done
+
+    def take(self, count_max: int) -> list[Row]:
+        found: list[Row] = self._read(lambda _view: self._parts.take(count_max))
         return found

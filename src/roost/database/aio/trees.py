@@ -72,23 +72,21 @@ class ReadTree(Generic[K, V]):
         reverse: bool = False,
         limit: int | None = None,
     ) -> AsyncGenerator[list[tuple[K, V]], None]:
-        """Rows of a range in order, up to PAGE_ROWS at a time; from the end with `reverse`.
+        """Rows of a range in order, up to PAGE_ROWS, or 256 KiB; from the end with `reverse`.
 
         Each page is of one state; a later page may show a later one.
         """
         check_limit(limit)
-        found, row = self._shape.range(first, stop, prefix), self._shape.row
-        left = limit
+        found, row, left = self._shape.range(first, stop, prefix), self._shape.row, limit
         tree_id = await self._open()
+        parts = self._source.parts(tree_id, found.first, found.stop, reverse=reverse)
         while left is None or left > 0:
-            count = PAGE_ROWS if left is None else min(left, PAGE_ROWS)
-            page = self._source.scan(tree_id, found.first, found.stop, reverse=reverse, limit=count)
+            page = parts.take(PAGE_ROWS if left is None else min(left, PAGE_ROWS))
             if page:
                 yield [row(*it) for it in page]
-            if len(page) < count:
+            if parts.is_done:
                 return
-            found = found.behind(page[-1][0], reverse=reverse)
-            left = None if left is None else left - count
+            left = None if left is None else left - len(page)
             await asyncio.sleep(0)
 
     @translated
@@ -151,8 +149,14 @@ class ReadTree(Generic[K, V]):
         return await self._end(reverse=True)
 
     async def _end(self, *, reverse: bool) -> tuple[K, V] | None:
-        found = self._source.scan(await self._open(), b"", None, reverse=reverse, limit=1)
-        return self._shape.row(*found[0]) if found else None
+        parts = self._source.parts(await self._open(), b"", None, reverse=reverse)
+        while True:
+            found = parts.take(1)
+            if found:
+                return self._shape.row(*found[0])
+            if parts.is_done:
+                return None
+            await asyncio.sleep(0)
 
     async def count(
         self, *, first: K | None = None, stop: K | None = None, prefix: Any = None
@@ -160,13 +164,12 @@ class ReadTree(Generic[K, V]):
         """How many keys are in a range; it walks over them, some at a time."""
         found = self._shape.range(first, stop, prefix)
         tree_id = await self._open()
+        parts = self._source.parts(tree_id, found.first, found.stop, keys_only=True)
         total = 0
         while True:
-            part = self._source.count(tree_id, found.first, found.stop, COUNTED_ROWS)
-            total += part.count
-            if part.count < COUNTED_ROWS:
+            total += len(parts.take(COUNTED_ROWS))
+            if parts.is_done:
                 return total
-            found = found.behind(part.last, reverse=False)
             await asyncio.sleep(0)
 
 
@@ -269,13 +272,13 @@ class ReadMultiTree(Generic[K, V]):
         begin = self._shape.encode_key(key)
         stop = after_parts(begin)
         tree_id = await self._open()
+        parts = self._source.parts(tree_id, begin, stop)
         while True:
-            page = self._source.scan(tree_id, begin, stop, reverse=False, limit=PAGE_ROWS)
+            page = parts.take(PAGE_ROWS)
             if page:
                 yield [self._shape.value(row) for row, _ in page]
-            if len(page) < PAGE_ROWS:
+            if parts.is_done:
                 return
-            begin = page[-1][0] + b"\0"
             await asyncio.sleep(0)
 
     @translated

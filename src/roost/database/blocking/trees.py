@@ -55,7 +55,7 @@ class ReadTree(Face, KeyedRead[K, V], Generic[K, V]):
         reverse: bool = False,
         limit: int | None = None,
     ) -> Generator[list[tuple[K, V]], None, None]:
-        """Rows of a range in order, up to PAGE_ROWS at a time; from the end with `reverse`.
+        """Rows of a range in order, up to PAGE_ROWS, or 256 KiB; from the end with `reverse`.
 
         Each page is of one state; a later page may show a later one.
 

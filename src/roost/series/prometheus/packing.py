@@ -1,7 +1,12 @@
 """How Prometheus packs what it writes and reads: protobuf in a raw block of Snappy.
 
 A block says at its beginning how long it is unpacked, so what is too long is refused before.
+
+A message is decoded in parts, as its fields stand one after the other: all at once thirty megabytes
+would hold the loop for half a second.
 """
+
+from collections.abc import Iterator
 
 from roost.exchange import Request
 from roost.series.engine import Engine
@@ -10,6 +15,10 @@ from roost.series.prometheus.extra import DecompressionError, snappy
 
 # As all bodies of points, unpacked; larger ones are unpacked on a thread.
 BODY_BYTES_MAX, ASIDE_BYTES = 32 << 20, 64 << 10
+# A part has no more bytes than that, nor more fields; a field that is longer is a part by itself.
+PART_BYTES, PART_FIELDS = 32 << 10, 1000
+# Of a field whose length stands before it.
+_BYTES = 2
 
 
 def packed_kind(request: Request) -> bytes:
@@ -60,3 +69,59 @@ async def unpacked(engine: Engine, request: Request) -> bytes:
 def pack(data: bytes) -> bytes:
     """A block."""
     return bytes(snappy.compress_raw(data))
+
+
+def parts_of(data: memoryview) -> Iterator[tuple[int, memoryview]]:
+    """A message in parts: 0 and some of its fields, or the number of a long one and what is in it.
+
+    Raises:
+        BadQuery: it is none.
+
+    """
+    begin = at = count = 0
+    end = len(data)
+    while at < end:
+        if at + 1 < end and (tag := data[at]) < 0x80 and tag & 7 == _BYTES and data[at + 1] < 0x80:
+            stop = at + 2 + data[at + 1]  # as nearly all are
+        else:
+            tag, content = _varint(data, at)
+            stop = _end_of(data, tag & 7, content)
+        if stop > end:
+            raise BadQuery("the body is no message: it ends within a field")
+        is_long = stop - at > PART_BYTES
+        if at > begin and (is_long or stop - begin > PART_BYTES or count == PART_FIELDS):
+            yield 0, data[begin:at]
+            begin, count = at, 0
+        if is_long:
+            tag, content = _varint(data, at)
+            yield tag >> 3, data[_varint(data, content)[1] : stop]
+            begin = stop
+        at, count = stop, count + 1
+    if at > begin:
+        yield 0, data[begin:at]
+
+
+def _end_of(data: memoryview, kind: int, at: int) -> int:
+    """Where a field ends whose content begins there."""
+    match kind:
+        case 2:  # _BYTES
+            size, content = _varint(data, at)
+            return content + size
+        case 0:
+            return _varint(data, at)[1]
+        case 1 | 5:
+            return at + (8 if kind == 1 else 4)
+        case _:
+            raise BadQuery(f"the body is no message: a field of kind {kind}")
+
+
+def _varint(data: memoryview, at: int) -> tuple[int, int]:
+    """A number, and where it ends."""
+    value = shift = 0
+    for place in range(at, min(at + 10, len(data))):
+        byte = data[place]
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, place + 1
+        shift += 7
+    raise BadQuery("the body is no message: a number does not end")

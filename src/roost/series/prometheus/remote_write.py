@@ -12,11 +12,17 @@ Prometheus drops what was answered with 429, unless it is told not to.
 What is said of metrics (metadata: type, help, unit) is kept for those who ask for it.
 
 The labels of a series come as the same bytes again and again: what they come to is kept by them.
+
+A request may have 32 MiB: it is decoded, read and appended in parts, and no part takes long, nor
+takes it long to forget one.  One that is found to be none after a part was appended is refused all
+the same, as one that the member's end has cut.
 """
 
 import asyncio
+from collections import OrderedDict, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from google.protobuf.message import DecodeError
 
@@ -32,16 +38,26 @@ from roost.series.intake import Intake, Points
 from roost.series.names import Info, Tag, check_name, labels
 from roost.series.prometheus.asked import MILLISECOND_NS
 from roost.series.prometheus.errors import BadQuery
-from roost.series.prometheus.packing import packed_kind, unpacked
+from roost.series.prometheus.packing import packed_kind, parts_of, unpacked
 from roost.series.prometheus.plan import NAME
+from roost.series.records import POINTS_MAX
 from roost.series.tables import TIME_MIN, TIME_STOP
 
 FIRST_MS, LAST_MS = -(-TIME_MIN // MILLISECOND_NS), (TIME_STOP - 1) // MILLISECOND_NS
-# Of one turn: a series, or what is said of a metric, takes as long as so many samples.
-STEP_SAMPLES, SERIES_SAMPLES = 4000, 8
-# Labels whose series are kept, some 700 bytes each; then anew.
+# Of one turn: what a series takes, a label of one that is new, and what is said of a metric, is as
+# long as so many samples, and so is a part of the request that is decoded.
+STEP_SAMPLES, SERIES_SAMPLES, LABEL_SAMPLES, PART_SAMPLES = 1500, 6, 6, 400
+SLICE_SAMPLES = 500
+# With so many series, or samples, what has come of a request is appended before more is read.
+SERIES_MAX, SAMPLES_MAX = 2000, POINTS_MAX
+# Fields of a request, and of a series.
+TIMESERIES, EXEMPLARS, HISTOGRAMS = 1, 3, 4
+# More than any series has, since empty ones are none.
+LABELS_GIVEN_MAX = 256
+# Labels whose series are kept, some 700 bytes each; then the oldest goes.
 KNOWN_MAX = 1 << 16
 FAULTS_TOLD_MAX = 5
+M = TypeVar("M", pb.WriteRequest, pb.Written)
 
 
 @dataclass(slots=True)
@@ -49,9 +65,14 @@ class Written:
     """What a request holds."""
 
     series: list[Info] = field(default_factory=list)
+    # Where the series are that have come since something was appended.
+    known: dict[tuple[bytes, ...], int] = field(default_factory=dict)
     places: list[int] = field(default_factory=list)
     times_ms: list[int] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
+    # Those before them.
+    columns: list[Points] = field(default_factory=list)
+    sample_count: int = 0
     faults: list[str] = field(default_factory=list)
     described: dict[bytes, Described] = field(default_factory=dict)
     refused_count: int = 0
@@ -63,11 +84,57 @@ class Written:
         if len(self.faults) < FAULTS_TOLD_MAX and text not in self.faults:
             self.faults.append(text)
 
-    def points(self) -> Points:
-        """All that can be taken."""
+    def place(self, key: tuple[bytes, ...], info: Info) -> int:
+        """Where a series is among those that have come."""
+        place = self.known.get(key)
+        if place is None:
+            place = self.known[key] = len(self.series)
+            self.series.append(info)
+        return place
+
+    def note_left_out(self, exemplar_count: int, histogram_count: int) -> None:
+        """So many of either came, which are not kept."""
+        self.exemplar_count += exemplar_count
+        if histogram_count:
+            self.refuse(histogram_count, "native histograms are not kept: write buckets")
+
+    def take(self, samples: Sequence[pb.Sample], place: int) -> None:
+        """Samples of one series."""
+        for it in samples:
+            time_ms = it.timestamp
+            if not FIRST_MS <= time_ms <= LAST_MS:
+                self.refuse(1, f"{time_ms} ms is a time out of range: 1678 to 2261")
+                continue
+            self.places.append(place)
+            self.times_ms.append(time_ms)
+            self.values.append(it.value)
+        if len(self.times_ms) >= STEP_SAMPLES:
+            self._pack()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it is time to append what has come."""
+        return len(self.series) >= SERIES_MAX or self.sample_count >= SAMPLES_MAX
+
+    def _pack(self) -> None:
+        """Make columns of samples: of thousands at once that takes long."""
         times = np.array(self.times_ms, np.int64) * MILLISECOND_NS
         places, values = np.array(self.places, np.int64), np.array(self.values, np.float64)
-        return Points(self.series, places, times, values)
+        self.columns.append(Points(self.series, places, times, values))
+        self.sample_count += len(times)
+        self.places, self.times_ms, self.values = [], [], []
+
+    def take_points(self) -> Points:
+        """All that can be taken, and has come since this was asked."""
+        self._pack()
+        found = Points(
+            self.series,
+            np.concatenate([it.places for it in self.columns]),
+            np.concatenate([it.times for it in self.columns]),
+            np.concatenate([it.values for it in self.columns]),
+        )
+        self.series, self.known, self.columns, self.sample_count = [], {}, [], 0
+        return found
 
 
 class RemoteWrite:
@@ -77,7 +144,7 @@ class RemoteWrite:
         """Nothing has come."""
         self._engine = engine
         self._intake = intake
-        self._known: dict[tuple[bytes, ...], Info] = {}
+        self._known: OrderedDict[tuple[bytes, ...], Info] = OrderedDict()
         # What was said of metrics, and is kept: it is said again each minute.
         self._described: dict[bytes, Described] = {}
         self.sample_count = self.refused_count = 0
@@ -89,18 +156,24 @@ class RemoteWrite:
             if kind not in (b"", b"prometheus.WriteRequest"):
                 return _text(415, f"{kind.decode('latin-1')}: remote write 1.0 is taken")
             data = await unpacked(self._engine, request)
-            found = Written()
+            found, point_count = Written(), 0
             for _ in self.read(data, found):
+                if found.is_full:
+                    point_count += await self._append(found)
                 await asyncio.sleep(0)
-            points = found.points()
-            if len(points):
-                await self._intake.add(points)
+            point_count += await self._append(found)
             await self._describe(found.described)
         except RoostError as error:
             return refusal(error)
-        self.sample_count += len(points) + found.refused_count
+        self.sample_count += point_count + found.refused_count
         self.refused_count += found.refused_count
         return _told(found)
+
+    async def _append(self, found: Written) -> int:
+        points = found.take_points()
+        if len(points):
+            await self._intake.add(points)
+        return len(points)
 
     def read(self, data: bytes, found: Written) -> Iterator[None]:
         """Read a request, some of it with each step.
@@ -109,31 +182,72 @@ class RemoteWrite:
             BadQuery: it is none.
 
         """
+        left = STEP_SAMPLES
+        for cost in self._steps(memoryview(data), found):
+            left -= cost
+            if left < 0:
+                yield
+                left = STEP_SAMPLES
+
+    def _steps(self, data: memoryview, found: Written) -> Iterator[int]:
+        """Steps that say what they have cost, in samples."""
+        for number, part in parts_of(data):
+            yield PART_SAMPLES
+            if number == TIMESERIES:
+                yield from self._long_series(part, found)
+            if number:
+                continue  # what is said of a metric has not so many bytes
+            request = _decoded(pb.WriteRequest, part)
+            for it in request.timeseries:
+                found.note_left_out(len(it.exemplars), len(it.histograms))
+                yield from self._series(it.labels, deque([it.samples]), found)
+            for said in request.metadata:
+                self._read_description(said, found)
+                yield SERIES_SAMPLES
+
+    def _long_series(self, data: memoryview, found: Written) -> Iterator[int]:
+        """A series of many bytes: what it is called may stand behind all else."""
+        given, taken = list[bytes](), deque[Sequence[pb.Sample]]()
+        for number, part in parts_of(data):
+            match number:
+                case 0:
+                    it = _decoded(pb.Written, part)
+                    found.note_left_out(len(it.exemplars), len(it.histograms))
+                    given += it.labels[: max(0, LABELS_GIVEN_MAX + 1 - len(given))]
+                    taken.append(it.samples)
+                    yield PART_SAMPLES
+                case 1:
+                    given.append(bytes(part[:1]))  # which is none, and told to be none
+                case 2:
+                    raise BadQuery(f"the body is no WriteRequest: a sample of {len(part)} bytes")
+                case _:
+                    found.note_left_out(number == EXEMPLARS, number == HISTOGRAMS)
+        yield from self._series(given, taken, found)
+
+    def _series(
+        self, given: Sequence[bytes], taken: deque[Sequence[pb.Sample]], found: Written
+    ) -> Iterator[int]:
+        """The samples of one series; of none they are refused."""
+        yield SERIES_SAMPLES
+        key, count = tuple(given[: LABELS_GIVEN_MAX + 1]), sum(map(len, taken))
+        if not count:
+            return
+        if key not in self._known:
+            yield LABEL_SAMPLES * len(key)
         try:
-            request = pb.WriteRequest.FromString(data)
-        except DecodeError as error:
-            raise BadQuery(f"the body is no WriteRequest: {error}") from error
-        known: dict[tuple[bytes, ...], int] = {}
-        left = 0  # what was decoded was a step
-        for it in request.timeseries:
-            place = self._place(it, known, found)
-            left -= SERIES_SAMPLES
-            for begin in range(0, 0 if place is None else len(it.samples), STEP_SAMPLES):
-                samples = it.samples[begin : begin + STEP_SAMPLES]
-                left -= len(samples)
-                if left < 0:
-                    yield
-                    left = STEP_SAMPLES
-                _take(samples, place or 0, found)
-            if left < 0:
-                yield
-                left = STEP_SAMPLES
-        for said in request.metadata:
-            left -= SERIES_SAMPLES
-            if left < 0:
-                yield
-                left = STEP_SAMPLES
-            self._read_description(said, found)
+            if len(key) > LABELS_GIVEN_MAX:
+                raise BadSeries(f"more than {LABELS_GIVEN_MAX} labels")
+            info = self._info(key)
+        except BadSeries as error:
+            found.refuse(count, str(error))
+            return
+        while taken:
+            samples = taken.popleft()  # they go one by one
+            for begin in range(0, len(samples), SLICE_SAMPLES):
+                some = samples[begin : begin + SLICE_SAMPLES]
+                # What was there may have been appended meanwhile.
+                found.take(some, found.place(key, info))
+                yield len(some)
 
     def _read_description(self, it: pb.Described, found: Written) -> None:
         """What is no text in UTF-8, or of no metric, describes nothing, and harms nobody."""
@@ -157,46 +271,21 @@ class RemoteWrite:
             self._described.clear()
         self._described.update(given)
 
-    def _place(
-        self, it: pb.Written, known: dict[tuple[bytes, ...], int], found: Written
-    ) -> int | None:
-        """Where the series of some samples is; None = they have none, or there are none."""
-        if it.histograms:
-            found.refuse(len(it.histograms), "native histograms are not kept: write buckets")
-        found.exemplar_count += len(it.exemplars)
-        if not it.samples:
-            return None
-        key = tuple(it.labels)
-        place = known.get(key)
-        if place is None:
-            try:
-                info = self._info(key)
-            except BadSeries as error:
-                found.refuse(len(it.samples), str(error))
-                return None
-            place = known[key] = len(found.series)
-            found.series.append(info)
-        return place
-
     def _info(self, given: tuple[bytes, ...]) -> Info:
         info = self._known.get(given)
         if info is None:
             if len(self._known) >= KNOWN_MAX:
-                self._known.clear()
+                self._known.popitem(last=False)  # one by one: all at once that takes 25 ms
             info = self._known[given] = info_of(given)
         return info
 
 
-def _take(samples: Sequence[pb.Sample], place: int, found: Written) -> None:
-    """Samples of one series."""
-    for it in samples:
-        time_ms = it.timestamp
-        if not FIRST_MS <= time_ms <= LAST_MS:
-            found.refuse(1, f"{time_ms} ms is a time out of range: 1678 to 2261")
-            continue
-        found.places.append(place)
-        found.times_ms.append(time_ms)
-        found.values.append(it.value)
+def _decoded(kind: type[M], part: memoryview) -> M:
+    """A part of a message, which is a message as well."""
+    try:
+        return kind.FromString(bytes(part))
+    except DecodeError as error:
+        raise BadQuery(f"the body is no WriteRequest: {error}") from error
 
 
 def info_of(given: Sequence[bytes]) -> Info:
