@@ -5,7 +5,7 @@ caller whose token is not known here waits for the others.
 """
 
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from roost.call import Caller
@@ -42,11 +42,12 @@ def _check(needed: Needed, judge: Judge) -> Checking:
     if needed.prefix is not None:
         need = judge.need_write if needed.is_write else judge.need_read
         return need(needed.prefix, prefix_end(needed.prefix))
-    keys = sorted(needed.keys)
-
-    def first(start: bytes) -> Costs[bytes | None]:
-        yield 0  # it costs no more than what is asked of it
-        at = bisect_left(keys, start)
-        return keys[at] if at < len(keys) else None
-
+    first = partial(_first, sorted(needed.keys))
     return (judge.need_write_all if needed.is_write else judge.need_read_all)(first)
+
+
+def _first(keys: Sequence[bytes], start: bytes) -> Costs[bytes | None]:
+    """The first of some keys, which are in order, from one on."""
+    yield 0  # it costs no more than what is asked of it
+    at = bisect_left(keys, start)
+    return keys[at] if at < len(keys) else None
