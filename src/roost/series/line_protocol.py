@@ -35,7 +35,7 @@ from roost.series.tables import TIME_MIN, TIME_STOP
 # Bytes that are read as columns in one step, and lines one by one: a millisecond or two.
 STEP_BYTES, STEP_LINES = 32 << 10, 500
 # Names of fields that are looked at for the first time, in a step; each takes 15 to 25 µs.
-STEP_NEW = 100
+STEP_NEW = 50
 # What one line may have.
 LINE_BYTES_MAX, LINE_FIELDS_MAX = 64 << 10, FIELDS_MAX
 # A field takes half as long as a line without any, or less; one that is new as long as two.
