@@ -159,6 +159,28 @@ def test_names_are_listed_by_prefix_in_pages(trees: Trees) -> None:
     assert found == [*wanted, ("users/Zäh", 7)]
 
 
+def test_what_many_have_counted_is_read_in_steps(
+    trees: Trees, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Issue 14: each owner has a register in each counter, and a step looked at all of them."""
+    monkeypatch.setattr(reading, "REGISTERS_A_STEP", 6)
+    store = open_store(trees=trees)
+    wanted = [f"n{it}" for it in range(7)]
+    increment(store, [(it, 1) for it in wanted])
+    store.perform()
+    found: list[int | None] = []
+    steps = 0
+    while len(found) < len(wanted):
+        some = reading.read_some(store, wanted[len(found) :])
+        assert 1 <= len(some) <= 3, "a counter costs a look, and one for its register"
+        found += some
+        steps += 1
+    assert (found, steps) == ([1] * 7, 3)
+    page = reading.search(store)
+    assert (page.rows, page.after) == ([(it, 1) for it in wanted[:3]], "n2")
+    assert reading.search(store, after="n5").rows == [("n6", 1)]
+
+
 def test_the_next_opening_has_everything_and_another_number(trees: Trees) -> None:
     store = open_store(1, trees)
     increment(store, [("a", 1)])

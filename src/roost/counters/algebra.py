@@ -89,6 +89,11 @@ class Counter:
     tombstones: dict[int, Tombstone] = field(default_factory=dict)
 
     @property
+    def register_count(self) -> int:
+        """How many registers it has: whoever reads it looks at each."""
+        return len(self.parts) + len(self.tombstones)
+
+    @property
     def is_empty(self) -> bool:
         """Whether nothing is known of it."""
         return not self.parts and not self.tombstones

@@ -18,6 +18,8 @@ from roost.counters.store import Answer, Store
 
 # Changes of a slice.
 SLICE_CHANGES: Final = 64
+# So many registers of a counter that is read cost as much as a change.
+_REGISTERS_A_CHANGE: Final = 16
 Steps = Generator[None, None, Answer]
 
 
@@ -83,9 +85,13 @@ def increment_steps(
         if not at % SLICE_CHANGES:
             yield
     values: dict[bytes, int | None] = {}
-    for at, key in enumerate(after, 1):
-        values[key] = algebra.reading(store.counter(key))
-        if not at % SLICE_CHANGES:
+    cost = 0
+    for key in after:
+        counter = store.counter(key)
+        values[key] = algebra.reading(counter)
+        cost += 1 + counter.register_count // _REGISTERS_A_CHANGE
+        if cost >= SLICE_CHANGES:
+            cost = 0
             yield
     return _answer(store, [values[key] for key in keys], request)
 
@@ -100,9 +106,13 @@ def _read_now(
 ) -> Generator[None, None, list[int | None]]:
     """What counters read that a partner has changed, as this member knows them."""
     values: list[int | None] = []
-    for at, (name, _change) in enumerate(changes, 1):
-        values.append(algebra.reading(store.counter(key_of(name))) or 0)
-        if not at % SLICE_CHANGES:
+    cost = 0
+    for name, _change in changes:
+        counter = store.counter(key_of(name))
+        values.append(algebra.reading(counter) or 0)
+        cost += 1 + counter.register_count // _REGISTERS_A_CHANGE
+        if cost >= SLICE_CHANGES:
+            cost = 0
             yield
     return values
 
@@ -114,7 +124,8 @@ def delete_steps(store: Store, names: Sequence[str], request: Request | None = N
         return Answer(_as_many(done.values or [], len(names)), store.step)
     keys = [key_of(it) for it in names]
     values = []
-    for at, key in enumerate(keys, 1):
+    cost = 0
+    for key in keys:
         counter = store.counter(key)
         values.append(algebra.reading(counter))
         folds = store.owners.folds_named()
@@ -122,7 +133,9 @@ def delete_steps(store: Store, names: Sequence[str], request: Request | None = N
         if found is not None:
             store.next_version()
             store.stage_tombstone(key, store.own, found, counter.tombstones)
-        if not at % SLICE_CHANGES:
+        cost += 1 + counter.register_count // _REGISTERS_A_CHANGE
+        if cost >= SLICE_CHANGES:
+            cost = 0
             yield
     return _answer(store, values, request, is_delete=True)
 

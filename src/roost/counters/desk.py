@@ -116,10 +116,10 @@ class Desk:
         """
         await self.wait_ready()
         found: list[int | None] = []
-        for at in range(0, len(names), SLICE_NAMES):
-            wanted = names[at : at + SLICE_NAMES]
+        while len(found) < len(names):
+            wanted = names[len(found) : len(found) + SLICE_NAMES]
             store = self.counting.check_ready()
-            found += reading.read(store, wanted) if store else reading.read_nothing(wanted)
+            found += reading.read_some(store, wanted) if store else reading.read_nothing(wanted)
             await asyncio.sleep(0)
         return found
 
@@ -132,9 +132,14 @@ class Desk:
         """
         await self.wait_ready()
         found: list[dict[str, int]] = []
-        for at in range(0, len(names), SLICE_NAMES):
-            found += [self._parts(it) for it in names[at : at + SLICE_NAMES]]
-            await asyncio.sleep(0)
+        left = reading.REGISTERS_A_STEP
+        for name in names:
+            parts = self._parts(name)
+            found.append(parts)
+            left -= 1 + len(parts)
+            if left <= 0:
+                left = reading.REGISTERS_A_STEP
+                await asyncio.sleep(0)
         return found
 
     def _parts(self, name: str) -> dict[str, int]:
