@@ -192,3 +192,15 @@ def test_any_bytes_are_lines_or_faults(body: bytes) -> None:
     assert found.line_count == len(said)
     held = found.points()
     assert len(held.places) == len(held.times) == len(held.values) == found.point_count
+
+
+def test_new_fields_behind_lines_with_texts_lose_no_line() -> None:
+    """Columns that went on in the next step were taken to end where that step did."""
+    lines = [b'log,h=a m="hello",n=1 %d' % it for it in range(200)]
+    lines += [b"cpu,host=h%03d usage=1 %d" % (it % 120, it) for it in range(3000)]
+    reading, count, is_more = Parser().begin(b"\n".join(lines), Precision.NS, NOW), 0, True
+    while is_more:
+        is_more = reading.step()
+        if reading.is_full or not is_more:
+            count += len(reading.take()[1].places)
+    assert (count, reading.found.fault_count) == (len(lines), 0)

@@ -136,6 +136,7 @@ class Reading:
         # The piece that is next, where its fields are looked at, some with each step; and how many
         # series there were before it.
         self._columns: LineColumns | None = None
+        self._columns_stop = 0
         self._before_count = 0
 
     @property
@@ -165,7 +166,8 @@ class Reading:
             end = cut
         left = STEP_LINES
         while self._place < end and left > 0:
-            stop = self._plain_until(end)
+            # What is amid its columns ends where they do, wherever this step would have ended.
+            stop = self._plain_until(end) if self._columns is None else self._columns_stop
             if stop == self._place:
                 stop = self._special_until(end)
             elif stop - self._place >= COLUMNS_BYTES_MIN and self._read_columns(stop):
@@ -226,7 +228,7 @@ class Reading:
             self._places.forget(self._before_count)
             return False
         except EnoughNew:
-            self._columns = columns
+            self._columns, self._columns_stop = columns, stop
             return True
         finally:
             self._heads.new_left = None

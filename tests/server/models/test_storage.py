@@ -14,8 +14,9 @@ from roost import aio
 from roost.children import Ended
 from roost.errors import Overloaded
 from roost.member import BackupFailed, read_backup
-from roost.server.models.backups import SENDING_MAX, BackupDesk
+from roost.server.models.backups import SENDING_MAX, BackupDesk, Shelved
 from roost.server.models.storage import CountingFailed, counts_of
+from roost.server.options import Backups
 from roost.testing.ports import free_ports
 from tests.server.models.test_dashboard import said
 
@@ -150,6 +151,20 @@ def test_few_are_sent_at_a_time_and_copies_are_kept_as_long(tmp_path: Path) -> N
             await desk.whole()
         await desk.close()
         assert copies.lent_count == 0
+
+    asyncio.run(main())
+
+
+def test_a_name_with_a_zero_byte_keeps_no_place(tmp_path: Path) -> None:
+    """No process takes such an argument, and its place was never given back."""
+    shelved = Shelved(Backups(directory=tmp_path, interval_s=60, keep_count=3), None)  # type: ignore[arg-type]  # not asked
+
+    async def main() -> None:
+        desk = BackupDesk(Copies(tmp_path / "copy"), "m", shelved, lambda: 0.0)
+        for _ in range(SENDING_MAX + 1):
+            with pytest.raises(BackupFailed, match="null"):
+                await desk.kept("\0")
+        await desk.close()
 
     asyncio.run(main())
 

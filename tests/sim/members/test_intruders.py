@@ -34,7 +34,7 @@ def test_nobody_from_outside_ends_a_member_or_loses_a_write(first: int) -> None:
         result, trace = simulate(seed, besieged(seed))
         assert result.violation == "", "\n".join(trace[-40:])
         totals.add(result)
-    assert totals.intrusions > 20
+    assert totals.intrusions > 15
     assert totals.acknowledged > 100
 
 

@@ -231,7 +231,7 @@ class RangeReading:
     def _note_rest(self, count: int) -> None:
         """Remember what follows this page, for who goes on behind its last key."""
         is_in_order = not self._is_reverse and not self._is_filtered
-        if self._last_found and is_in_order and self._is_final:
+        if self._has_more and is_in_order and self._is_final:
             after = decode_key_value(self._last_found).key + b"\x00"
             rest = Rest(self._revision, after, self._stop)
             self._mvcc.page_counts.note(rest, count - self._request.limit)
@@ -288,9 +288,12 @@ class RangeReading:
             passing = self._passing(found)
             if limit > 0 and left < len(passing):
                 self._has_more = True
-                self._last_found = passing[left - 1]
+                if left:  # else the step before had all that are wanted, and the last of them
+                    self._last_found = passing[left - 1]
                 yield self._fields(passing[:left])
                 return
+            if passing:
+                self._last_found = passing[-1]
             left -= len(passing)
             yield self._fields(passing)
 
