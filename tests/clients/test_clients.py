@@ -161,19 +161,18 @@ LINE_CLIENTS = {
 LINE_PACKAGES = ["influxdb-client==1.50.0", "influxdb3-python==0.21.0", "questdb==6.0.0"]
 
 
-@pytest.mark.xdist_group("line_clients")  # they share an environment
-@pytest.mark.parametrize("name", LINE_CLIENTS)
-def test_a_client_of_lines_writes_points(cluster: Cluster, name: str) -> None:
+def test_clients_of_lines_write_points(cluster: Cluster) -> None:
+    """One after another: they share an environment, which is made once."""
     home = HOMES / "lines"
     install(home, *environment("env", *LINE_PACKAGES))
     (endpoint,) = cluster.endpoints
-    said = subprocess.run(
-        [str(home / "env" / "bin" / "python"), str(HERE / f"use_{name}.py"), endpoint],
-        capture_output=True, text=True, timeout=PATIENCE_S, check=False,
-    )  # fmt: skip
-    uses, counted, place = LINE_CLIENTS[name]
-    check(said, uses)
-    heat = f'{place}.heat{{town="Brno, south"}}'
-    answer = series.query(counted, heat, endpoints=endpoint).fetch()
-    assert answer[0].columns["value"] == list(range(2000))
-    assert answer[1].columns["value"] == [21.5]
+    for name, (uses, counted, place) in LINE_CLIENTS.items():
+        said = subprocess.run(
+            [str(home / "env" / "bin" / "python"), str(HERE / f"use_{name}.py"), endpoint],
+            capture_output=True, text=True, timeout=PATIENCE_S, check=False,
+        )  # fmt: skip
+        check(said, uses)
+        heat = f'{place}.heat{{town="Brno, south"}}'
+        answer = series.query(counted, heat, endpoints=endpoint).fetch()
+        assert answer[0].columns["value"] == list(range(2000))
+        assert answer[1].columns["value"] == [21.5]
