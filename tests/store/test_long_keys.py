@@ -100,10 +100,10 @@ def test_keys_of_many_pieces_are_a_dict_in_order(
 def walked(
     layers: list[Layer], reader: BaseReader, first: bytes, stop: bytes | None, *, reverse: bool
 ) -> list[tuple[bytes, bytes]]:
-    """The rows of a walk that goes away at each level."""
+    """The rows of a walk that goes away at each second level: one that comes back takes one."""
     walk, rows, part_count = Walk(View(layers, reader), TREE, first, stop, reverse=reverse), [], 0
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(long_keys, "LEVELS_A_PART", 1)
+        patch.setattr(long_keys, "LEVELS_A_PART", 2)
         while not walk.is_done:
             rows += walk.take(3)
             part_count += 1

@@ -34,6 +34,7 @@ PIECES = b"\xff\xff"
 _HASH_BYTES = 20
 SPACE_BYTES = len(PIECES) + _HASH_BYTES
 # Levels after which a reader may go away; each takes three microseconds, or four.
+# Whoever comes back goes one to where it was: a part must have two at least.
 LEVELS_A_PART = 128
 # Behind whatever is in a space.
 _BEHIND = b"\xff" * (LONG_KEY_BYTES + 1)
