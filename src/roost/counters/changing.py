@@ -10,7 +10,7 @@ from collections.abc import Generator, Sequence
 from typing import Final
 
 from roost.counters import algebra
-from roost.counters.algebra import Part
+from roost.counters.algebra import Counter, Part
 from roost.counters.errors import BadChange
 from roost.counters.names import key_of
 from roost.counters.requests import KEY_BYTES_MAX, Answered, Request
@@ -21,6 +21,24 @@ SLICE_CHANGES: Final = 64
 # So many registers of a counter that is read cost as much as a change.
 _REGISTERS_A_CHANGE: Final = 16
 Steps = Generator[None, None, Answer]
+
+
+class _ReadOfSlice:
+    """What counters that are read have cost of a slice, each by its registers."""
+
+    __slots__ = ("_cost",)
+
+    def __init__(self) -> None:
+        """Nothing is read yet."""
+        self._cost = 0
+
+    def is_full_with(self, counter: Counter) -> bool:
+        """Whether a counter was the last of its slice; the next one begins another."""
+        self._cost += 1 + counter.register_count // _REGISTERS_A_CHANGE
+        if self._cost < SLICE_CHANGES:
+            return False
+        self._cost = 0
+        return True
 
 
 def increment(
@@ -85,13 +103,11 @@ def increment_steps(
         if not at % SLICE_CHANGES:
             yield
     values: dict[bytes, int | None] = {}
-    cost = 0
+    of_slice = _ReadOfSlice()
     for key in after:
         counter = store.counter(key)
         values[key] = algebra.reading(counter)
-        cost += 1 + counter.register_count // _REGISTERS_A_CHANGE
-        if cost >= SLICE_CHANGES:
-            cost = 0
+        if of_slice.is_full_with(counter):
             yield
     return _answer(store, [values[key] for key in keys], request)
 
@@ -106,13 +122,11 @@ def _read_now(
 ) -> Generator[None, None, list[int | None]]:
     """What counters read that a partner has changed, as this member knows them."""
     values: list[int | None] = []
-    cost = 0
+    of_slice = _ReadOfSlice()
     for name, _change in changes:
         counter = store.counter(key_of(name))
         values.append(algebra.reading(counter) or 0)
-        cost += 1 + counter.register_count // _REGISTERS_A_CHANGE
-        if cost >= SLICE_CHANGES:
-            cost = 0
+        if of_slice.is_full_with(counter):
             yield
     return values
 
@@ -124,7 +138,7 @@ def delete_steps(store: Store, names: Sequence[str], request: Request | None = N
         return Answer(_as_many(done.values or [], len(names)), store.step)
     keys = [key_of(it) for it in names]
     values = []
-    cost = 0
+    of_slice = _ReadOfSlice()
     for key in keys:
         counter = store.counter(key)
         values.append(algebra.reading(counter))
@@ -133,9 +147,7 @@ def delete_steps(store: Store, names: Sequence[str], request: Request | None = N
         if found is not None:
             store.next_version()
             store.stage_tombstone(key, store.own, found, counter.tombstones)
-        cost += 1 + counter.register_count // _REGISTERS_A_CHANGE
-        if cost >= SLICE_CHANGES:
-            cost = 0
+        if of_slice.is_full_with(counter):
             yield
     return _answer(store, values, request, is_delete=True)
 

@@ -277,8 +277,6 @@ class Http1Protocol:
         if url.startswith(b"/") and url.isascii():
             path, _, query = url.partition(b"?")
         else:
-            if b"#" in url:  # what stands before it is not what was meant (RFC 9112, 3.2)
-                raise ValueError("a part of a page is not asked for")
             parsed = httptools.parse_url(url)
             path, query = parsed.path, parsed.query or b""
             path.decode("ascii")
