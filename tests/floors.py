@@ -42,7 +42,7 @@ FLOORS = {
         loop
         parts
         links
-        transfers | announcer | hedge | hurry | status | periodic | reporter
+        transfers | announcer | hedge | hurry | status | periodic | reporter | trimming
         custody | snapshots
         directory | pipeline
         cluster

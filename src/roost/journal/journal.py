@@ -389,6 +389,17 @@ class Journal:
         self.write(batch)
         self.finish(batch)
 
+    def first_within(self, bytes_max: int) -> int:
+        """Where the newest segments begin that take `bytes_max` together; at least one counts."""
+        first, taken = self.last_index + 1, 0
+        for segment in reversed(self._segments):
+            taken += segment.size
+            if taken > bytes_max and first <= self.last_index:
+                break
+            # A segment begun by a truncation may begin below those before it.
+            first = min(first, segment.first_index)
+        return first
+
     def compact(self, index: int) -> None:
         """Drop whole segments that hold nothing above `index`; the manifest goes first (J30).
 

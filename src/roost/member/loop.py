@@ -27,6 +27,7 @@ from roost.member.directory.home import Home
 from roost.member.errors import MemberRemoved
 from roost.member.machine.world import World
 from roost.member.parts import Parts, Wiring
+from roost.member.trimming import trim
 from roost.outcome import Done, ReadDone, Waiting
 from roost.peer import RefusedThere
 from roost.raft import Ready, Role
@@ -378,12 +379,12 @@ class Loop:
         A peer that needs older ones gets a snapshot, and what follows it is kept meanwhile.
         """
         journal, store = self._journal, self.parts.home.store
-        index = min(store.durable_index, self._core.retained_index() - 1) - self._trailing_entries
-        if index > journal.first_index and not self.parts.persistence.outstanding_count:
-            before = journal.first_index
-            journal.compact(index)
-            if journal.first_index > before:
-                logger.info("trimmed the journal to entry %d", journal.first_index)
+        index = min(store.durable_index, self._core.retained_index() - 1)
+        if self.parts.persistence.outstanding_count:
+            return
+        in_use_bytes = store.statistics().in_use_bytes
+        if trim(journal, index, entries=self._trailing_entries, in_use_bytes=in_use_bytes):
+            logger.info("trimmed the journal to entry %d", journal.first_index)
 
     # A snapshot takes the place of everything.
 
