@@ -24,6 +24,7 @@ _EXPOSED = (
     *(b"date", b"retry-after", b"x-etcd-cluster-id", b"x-etcd-index", b"x-raft-index"),
     *(b"x-raft-term", b"x-roost-missing", b"x-roost-missing-count"),
     *(b"x-roost-text-fields-left-out", b"x-roost-exemplars-left-out"),
+    b"x-roost-descriptions-left-out",
 )
 
 

@@ -113,6 +113,35 @@ def test_what_is_said_of_metrics_is_told_and_written_once(tmp_path: Path) -> Non
     with_interface(tmp_path, story)
 
 
+@pytest.mark.parametrize("kib", [1, 31, 33, 200])
+def test_a_description_of_many_bytes_is_kept_like_any_other_and_what_is_none_is_counted(
+    kib: int, tmp_path: Path
+) -> None:
+    """One above 32 KiB was dropped, and nobody was told."""
+    text = "é" * (kib << 9)
+    request = pb.WriteRequest()
+    request.metadata.add(
+        type=1, metric_family_name=b"up", help=text.encode(), unit=b"x" + text.encode()
+    )
+    request.metadata.add(type=1, metric_family_name=b"n" * (kib << 10), help=b"a")
+    request.metadata.add(type=1, metric_family_name=b"bad", help=b"\xff" * (kib << 10))
+    request.metadata.add(type=2, metric_family_name=b"last", help=b"a")
+
+    async def story(ask: Asked) -> None:
+        answer = await ask.interface.answer(
+            ask.request("POST", "/api/v1/write", packed(request.SerializeToString()), {})
+        )
+        assert (answer.status, dict(answer.headers)) == (
+            204, {b"x-roost-descriptions-left-out": b"2"}
+        )  # fmt: skip
+        assert await get(ask, "metadata") == {
+            "last": [{"type": "gauge", "help": "a", "unit": ""}],
+            "up": [{"type": "counter", "help": text[:1024], "unit": f"x{text}"[:1024]}],
+        }
+
+    with_interface(tmp_path, story)
+
+
 def test_what_prometheus_writes_is_asked_for_as_grafana_asks(tmp_path: Path) -> None:
     async def story(ask: Asked) -> None:
         assert await put(ask, {
@@ -316,6 +345,7 @@ def test_what_is_written_is_decoded_in_parts_whatever_it_has_many_of() -> None:
         (_field(1, _field(1, b"x" * 100_000) + samples), 0),
         (_field(1, _field(3, b"") * 4000 + name + samples), 4000),
         (_field(3, b"x" * 100_000) + _field(9, b"x" * 100_000), 0),
+        (_field(1, b"x" * 100_000) + b"x" * 100_000, 0),
     ):
         found, counts, point_count = read_in_steps(data)
         assert max(counts) < 24 * remote_write.STEP_SAMPLES

@@ -16,7 +16,8 @@ from roost.series.prometheus.extra import DecompressionError, snappy
 # As all bodies of points, unpacked; larger ones are unpacked on a thread.
 BODY_BYTES_MAX, ASIDE_BYTES = 32 << 20, 64 << 10
 # A part has no more bytes than that, nor more fields; a field that is longer is a part by itself.
-PART_BYTES, PART_FIELDS = 32 << 10, 1000
+# One whose length is not a byte takes as long as so many.
+PART_BYTES, PART_FIELDS, ODD_FIELDS = 32 << 10, 1000, 4
 # Of a field whose length stands before it.
 _BYTES = 2
 
@@ -82,21 +83,21 @@ def parts_of(data: memoryview) -> Iterator[tuple[int, memoryview]]:
     end = len(data)
     while at < end:
         if at + 1 < end and (tag := data[at]) < 0x80 and tag & 7 == _BYTES and data[at + 1] < 0x80:
-            stop = at + 2 + data[at + 1]  # as nearly all are
+            stop, fields = at + 2 + data[at + 1], 1  # as nearly all are
         else:
             tag, content = _varint(data, at)
-            stop = _end_of(data, tag & 7, content)
+            stop, fields = _end_of(data, tag & 7, content), ODD_FIELDS
         if stop > end:
             raise BadQuery("the body is no message: it ends within a field")
         is_long = stop - at > PART_BYTES
-        if at > begin and (is_long or stop - begin > PART_BYTES or count == PART_FIELDS):
+        if at > begin and (is_long or stop - begin > PART_BYTES or count >= PART_FIELDS):
             yield 0, data[begin:at]
             begin, count = at, 0
         if is_long:
             tag, content = _varint(data, at)
             yield tag >> 3, data[_varint(data, content)[1] : stop]
             begin = stop
-        at, count = stop, count + 1
+        at, count = stop, count + fields
     if at > begin:
         yield 0, data[begin:at]
 

@@ -9,7 +9,8 @@ that no series can have, moments out of range, native histograms.  All others of
 taken then.  Exemplars are left out, and counted in a header.  What may be taken later is 503, since
 Prometheus drops what was answered with 429, unless it is told not to.
 
-What is said of metrics (metadata: type, help, unit) is kept for those who ask for it.
+What is said of metrics (metadata: type, help, unit) is kept for those who ask for it, texts cut
+however long they come.  What describes nothing, as for a name that is none, is counted in a header.
 
 The labels of a series come as the same bytes again and again: what they come to is kept by them.
 
@@ -19,6 +20,7 @@ the same, as one that the member's end has cut.
 """
 
 import asyncio
+import codecs
 from collections import OrderedDict, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -30,7 +32,13 @@ from roost.errors import CallerFault, ModelRefused, Refused, RoostError
 from roost.exchange import Answer, Fields, Request
 from roost.proto import prometheus_pb2 as pb
 from roost.series.asked import RETRY, status_of
-from roost.series.describing import METRICS_MAX, NAME_BYTES_MAX, Described, described
+from roost.series.describing import (
+    METRICS_MAX,
+    NAME_BYTES_MAX,
+    TEXT_CHARACTERS_MAX,
+    Described,
+    described,
+)
 from roost.series.engine import Engine
 from roost.series.errors import STAGING_FULL, STALE, BadSeries
 from roost.series.extra import np
@@ -51,13 +59,15 @@ SLICE_SAMPLES = 500
 # With so many series, or samples, what has come of a request is appended before more is read.
 SERIES_MAX, SAMPLES_MAX = 2000, POINTS_MAX
 # Fields of a request, and of a series.
-TIMESERIES, EXEMPLARS, HISTOGRAMS = 1, 3, 4
+TIMESERIES, METADATA, EXEMPLARS, HISTOGRAMS = 1, 3, 3, 4
+# As many as a text that is kept may have.
+TEXT_BYTES_MAX = 4 * TEXT_CHARACTERS_MAX
 # More than any series has, since empty ones are none.
 LABELS_GIVEN_MAX = 256
 # Labels whose series are kept, some 700 bytes each; then the oldest goes.
 KNOWN_MAX = 1 << 16
 FAULTS_TOLD_MAX = 5
-M = TypeVar("M", pb.WriteRequest, pb.Written)
+M = TypeVar("M", pb.WriteRequest, pb.Written, pb.Described)
 
 
 @dataclass(slots=True)
@@ -77,6 +87,7 @@ class Written:
     described: dict[bytes, Described] = field(default_factory=dict)
     refused_count: int = 0
     exemplar_count: int = 0
+    undescribed_count: int = 0
 
     def refuse(self, count: int, text: str) -> None:
         """So many samples cannot be taken."""
@@ -147,7 +158,7 @@ class RemoteWrite:
         self._known: OrderedDict[tuple[bytes, ...], Info] = OrderedDict()
         # What was said of metrics, and is kept: it is said again each minute.
         self._described: dict[bytes, Described] = {}
-        self.sample_count = self.refused_count = 0
+        self.sample_count = self.refused_count = self.undescribed_count = 0
 
     async def answer(self, request: Request) -> Answer:
         """Take a request; 204 when all of it is durable on a majority."""
@@ -167,6 +178,7 @@ class RemoteWrite:
             return refusal(error)
         self.sample_count += point_count + found.refused_count
         self.refused_count += found.refused_count
+        self.undescribed_count += found.undescribed_count
         return _told(found)
 
     async def _append(self, found: Written) -> int:
@@ -195,8 +207,10 @@ class RemoteWrite:
             yield PART_SAMPLES
             if number == TIMESERIES:
                 yield from self._long_series(part, found)
+            if number == METADATA:
+                yield from self._long_description(part, found)
             if number:
-                continue  # what is said of a metric has not so many bytes
+                continue
             request = _decoded(pb.WriteRequest, part)
             for it in request.timeseries:
                 found.note_left_out(len(it.exemplars), len(it.histograms))
@@ -249,17 +263,34 @@ class RemoteWrite:
                 found.take(some, found.place(key, info))
                 yield len(some)
 
+    def _long_description(self, data: memoryview, found: Written) -> Iterator[int]:
+        """What is said of a metric in many bytes, of which no more is kept than of any other."""
+        said = pb.Described()
+        for number, part in parts_of(data):
+            match number:
+                case 0:
+                    said.MergeFrom(_decoded(pb.Described, part))
+                case 2:
+                    said.metric_family_name = bytes(part[: NAME_BYTES_MAX + 1])
+                case 4:
+                    said.help = bytes(part[: TEXT_BYTES_MAX + 1])
+                case 5:
+                    said.unit = bytes(part[: TEXT_BYTES_MAX + 1])
+            yield PART_SAMPLES
+        self._read_description(said, found)
+
     def _read_description(self, it: pb.Described, found: Written) -> None:
-        """What is no text in UTF-8, or of no metric, describes nothing, and harms nobody."""
+        """What is no text in UTF-8, or of no metric, describes nothing, and is counted."""
         name = bytes(it.metric_family_name)
-        if not 0 < len(name) <= NAME_BYTES_MAX:
-            return
         try:
             name.decode()
-            said = described(it.type, it.help.decode(), it.unit.decode())
+            said = described(it.type, _text_of(it.help), _text_of(it.unit))
         except UnicodeDecodeError:
+            found.undescribed_count += 1
             return
-        if self._described.get(name) != said:
+        if not 0 < len(name) <= NAME_BYTES_MAX:
+            found.undescribed_count += 1
+        elif self._described.get(name) != said:
             found.described[name] = said
 
     async def _describe(self, given: dict[bytes, Described]) -> None:
@@ -286,6 +317,12 @@ def _decoded(kind: type[M], part: memoryview) -> M:
         return kind.FromString(bytes(part))
     except DecodeError as error:
         raise BadQuery(f"the body is no WriteRequest: {error}") from error
+
+
+def _text_of(given: bytes) -> str:
+    """As much of a text as is kept; a character at the end may be cut."""
+    is_whole = len(given) <= TEXT_BYTES_MAX
+    return codecs.utf_8_decode(given[:TEXT_BYTES_MAX], "strict", is_whole)[0]
 
 
 def info_of(given: Sequence[bytes]) -> Info:
@@ -331,8 +368,11 @@ def _text(status: int, text: str) -> Answer:
 
 
 def _told(found: Written) -> Answer:
-    left_out = ((b"x-roost-exemplars-left-out", b"%d" % found.exemplar_count),)
-    headers: Fields = left_out if found.exemplar_count else ()
+    counts = (
+        (b"x-roost-exemplars-left-out", found.exemplar_count),
+        (b"x-roost-descriptions-left-out", found.undescribed_count),
+    )
+    headers: Fields = tuple((name, b"%d" % count) for name, count in counts if count)
     if not found.refused_count:
         return Answer(204, b"", headers)
     text = f"{found.refused_count} samples were not taken, the others were: "

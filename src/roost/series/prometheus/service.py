@@ -47,6 +47,7 @@ class Prometheus:
         return {
             "samples": self._write.sample_count,
             "samples_refused": self._write.refused_count,
+            "descriptions_left_out": self._write.undescribed_count,
             "queries": self._api.query_count,
             "queries_failed": self._api.failed_count,
             "queries_waiting": self._api.waiting_count,

@@ -186,6 +186,12 @@ FIGURES: tuple[Figure[SeriesDesk], ...] = (
         _of("samples_refused"),
     ),
     Figure(
+        "roost_prometheus_descriptions_left_out_total",
+        "counter",
+        "What remote write said of metrics and describes none: no name, a long one, no UTF-8.",
+        _of("descriptions_left_out"),
+    ),
+    Figure(
         "roost_prometheus_queries_total",
         "counter",
         "Queries of PromQL that were begun.",
