@@ -291,7 +291,7 @@ class World:
             after: bytes | None = b""
             while after is not None:
                 assert machine.store is not None
-                after = upkeep.purge_slice(machine.store, proof, after)
+                after = upkeep.purge_slice(machine.store, proof, after).after
 
         self.purged = {it: max(version, self.purged.get(it, 0)) for it, version in proof.items()}
         self.facts.append(Fact(carry_out))

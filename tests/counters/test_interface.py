@@ -295,12 +295,25 @@ def test_changes_of_thousands_are_read_in_steps() -> None:
 
 def test_what_has_far_too_many_changes_is_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Issue 14: a megabyte of empty lists was decoded in 20 ms, to be refused for how many."""
-    body = b"[" + b"[]," * 350_000 + b"[]]"
-    fine = json.dumps([[f"a,{it},b", 1] for it in range(CHANGES_MAX)]).encode()
-    assert len(slices_of(forms.read_changes(fine, CHANGES_MAX))[1]) == CHANGES_MAX
+    named = json.dumps([["a", 1]] * (CHANGES_MAX + 1)).encode()
+    texts = b"[" + b'"",' * 300_000 + b'""]'
     monkeypatch.delattr(msgspec.json, "decode")
-    with pytest.raises(BadChange, match=f"more than {CHANGES_MAX} changes"):
-        next(forms.read_changes(body, CHANGES_MAX))
+    for body in (b"[" + b"[]," * 350_000 + b"[]]", named, texts):
+        with pytest.raises(BadChange, match=f"more than {CHANGES_MAX} changes"):
+            next(forms.read_changes(body, CHANGES_MAX))
+
+
+@pytest.mark.parametrize(
+    "name", ["a,b," * 8, ',"' * 9, ',\\"' * 9, "," * 9 + "\\", "," * 9 + '\\\\"']
+)
+def test_what_stands_in_a_name_is_no_change(name: str) -> None:
+    """A full request was refused for the commas in its names, as if it had too many changes."""
+    asked: list[Any] = [[name, 1], {"name": name, "change": 1}] * 50
+    found = slices_of(forms.read_changes(json.dumps(asked).encode(), 100))[1]
+    assert found == [(name, 1)] * 100
+    for more in ([[name, 1]], [[name, 1]] * 100):
+        with pytest.raises(BadChange, match=r"1\d\d changes|more than 100 changes"):
+            slices_of(forms.read_changes(json.dumps([*asked, *more]).encode(), 100))
 
 
 def test_only_so_many_watch(tmp_path: Path) -> None:

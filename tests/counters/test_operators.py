@@ -24,6 +24,8 @@ def test_every_act_is_an_audit_line_and_an_event(
             await operators.administer("purge", who="root at 10.0.0.9")
         await cluster.desk(0).increment([("a", 1)])
         await cluster.until_known()
+        assert (await operators.administer("prove", who="ada"))["proof"]
+        assert cluster.at(0).known.facts.purge_number == 0
         await operators.administer("purge", is_forced=True, who="root at 10.0.0.9")
         with pytest.raises(BadCounterRequest, match="away for good"):
             await operators.administer("retire", who="root at 10.0.0.9")
@@ -62,7 +64,9 @@ def test_what_nobody_can_ask_is_refused(tmp_path: Path) -> None:
     async def story(cluster: CountingCluster) -> None:
         with pytest.raises(BadCounterRequest, match="stats, links, topology"):
             cluster.operators(0).describe("everything")
-        with pytest.raises(BadCounterRequest, match="one of ready, purge, retire, link, unlink"):
+        with pytest.raises(
+            BadCounterRequest, match="one of ready, purge, prove, retire, link, unlink"
+        ):
             await cluster.operators(0).administer("everything", who="a test")
 
     run_counting(tmp_path, story, size=1)

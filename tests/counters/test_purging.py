@@ -1,12 +1,15 @@
 """Purging on members: with proof, on all of them, whoever was away or was killed amid it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from roost.counters import upkeep
 from roost.counters.errors import PurgeRefused
 from roost.counters.purging import Purging
-from roost.counters.upkeep import SLICE_NAMES
+from roost.counters.store import Store
+from roost.counters.upkeep import SLICE_NAMES, Slice
 from roost.errors import ModelRefused, NotExecuted, OutcomeUnknown
 from roost.sim.members.loop import pass_time
 from tests.counters.cluster import CountingCluster, run_counting
@@ -33,7 +36,9 @@ async def purge(
     await pass_time(2.0)
 
 
-def test_what_was_deleted_everywhere_is_removed_everywhere(tmp_path: Path) -> None:
+def test_what_was_deleted_everywhere_is_removed_everywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def story(cluster: CountingCluster) -> None:
         purgings = [cluster.operators(it).purging for it in range(3)]
         for position in range(3):
@@ -43,8 +48,20 @@ def test_what_was_deleted_everywhere_is_removed_everywhere(tmp_path: Path) -> No
         await cluster.desk(1).delete(NAMES[1:])
         await cluster.until_all_read({NAMES[0]: 3, NAMES[-1]: None})
         await pass_time(1.0)
+        told: list[tuple[int, int]] = []
+
+        def purge_slice(store: Store, known: Mapping[bytes, int], after: bytes = b"") -> Slice:
+            if (it := purgings[0].progress) is not None and store is cluster.at(0).store:
+                told.append((it.done_count, it.total_count))
+            return whole_slice(store, known, after)
+
+        whole_slice = upkeep.purge_slice
+        monkeypatch.setattr(upkeep, "purge_slice", purge_slice)
         for _it in range(3):
             await purge(cluster, purgings[0], [0, 1, 2])
+        # Three slices of the names, and one that finds none.
+        assert told[:4] == [(it * SLICE_NAMES, len(NAMES)) for it in range(4)]
+        assert purgings[0].progress is None
         assert [rows(cluster, it) for it in range(3)] == [[1, 0]] * 3
         # What is counted after that counts.
         await cluster.desk(2).increment([(NAMES[5], 7)])

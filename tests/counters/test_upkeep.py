@@ -34,7 +34,7 @@ def purge(store: Store, known: dict[bytes, int]) -> int:
     count, after = 0, b""
     while True:
         count += 1
-        found = upkeep.purge_slice(store, known, after)
+        found = upkeep.purge_slice(store, known, after).after
         store.perform()
         if found is None:
             return count

@@ -161,6 +161,7 @@ class Page:
         self._target = target
         self.errors: list[str] = []
         self.requested: list[str] = []
+        self.url = ""
 
     def __enter__(self) -> Self:
         return self
@@ -187,6 +188,7 @@ class Page:
 
     def go(self, url: str) -> None:
         """Go to an address, and wait until the page stands."""
+        self.url = url
         self.command("Page.navigate", url=url)
         self.until("document.readyState === 'complete' && typeof named === 'function'")
 
@@ -245,6 +247,23 @@ class Page:
     def enter(self, label: str, value: str | bool) -> None:  # noqa: FBT001 - as people do
         """Fill a field, by its label."""
         self.until(f"enter({json.dumps(label)}, {json.dumps(value)})")
+
+    def drag(self, selector: str, begin: float, end: float) -> None:
+        """Mark a stretch of an element from left to right, in parts of its width."""
+        box = self.evaluate(
+            f"document.querySelector({json.dumps(selector)}).scrollIntoView({{block: 'center'}}),"
+            f"document.querySelector({json.dumps(selector)}).getBoundingClientRect().toJSON()"
+        )
+        y = box["y"] + box["height"] / 2
+        for kind, part in (("mousePressed", begin), ("mouseMoved", end), ("mouseReleased", end)):
+            self.command(
+                "Input.dispatchMouseEvent",
+                type=kind,
+                x=box["x"] + part * box["width"],
+                y=y,
+                button="left",
+                clickCount=1,
+            )
 
     def screenshot(self) -> bytes:
         """A picture, as PNG."""

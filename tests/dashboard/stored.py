@@ -22,7 +22,9 @@ class Stored:
         self.asked: list[tuple[object, ...]] = []
 
     def state(self) -> StorageState:
-        return StorageState(applied_index=7, digest="aa", corrupt=(), scrub=None, derived=())
+        return StorageState(
+            applied_index=7, digest="aa", corrupt=(), scrub=None, derived=(), works=()
+        )
 
     def trees(self, after: str, limit: int) -> TreePage:
         self.asked.append((after, limit))

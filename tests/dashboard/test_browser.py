@@ -4,15 +4,23 @@ Where there is no browser these tests are skipped, and say so.
 """
 
 import json
+import os
+import signal
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from roost.client import Client, ClientError, Credentials
+import roost
+from roost.client import Client, ClientError, Credentials, Permission, Put
 from roost.member import read_backup
 from roost.testing.cluster import Cluster
 from roost.testing.patience import wait_until
+from roost.testing.ports import free_ports
 from tests.dashboard.browser import CHROMIUM, WHY_NOT, Browser, Page
 
 pytestmark = [
@@ -138,8 +146,8 @@ def test_a_key_is_created_watched_changed_and_deleted(page: Page, client: Client
 
 
 def test_many_keys_of_a_folder_are_one_row_and_cost_one_jump(page: Page, client: Client) -> None:
-    for at in range(300):
-        client.put(f"many/{at:04}", b"x")
+    for at in range(0, 300, 100):
+        client.txn(then=[Put(f"many/{it:04}", b"x") for it in range(at, at + 100)])
     client.put("much", b"x")
     room(page, "keys")
     page.until("[...document.querySelectorAll('#keys li')].some((it) => it.innerText === 'much')")
@@ -170,6 +178,24 @@ def test_a_value_of_the_v2_tree_is_created_changed_and_deleted(page: Page) -> No
     page.wait_text("Its value will be gone", "dialog")
     page.evaluate("named('dialog button', 'Delete it').click()")
     page.until("document.querySelector('#tree') && !text('#tree').includes('room')")
+
+
+def test_a_key_with_a_lease_is_created_and_one_key_deleted(page: Page, client: Client) -> None:
+    room(page, "keys")
+    page.press("Create a key")
+    page.enter("Key", "desk/gone")
+    page.enter("Value", "soon")
+    page.enter("Gone after", "300")
+    page.press("Create it")
+    page.wait_text("soon", "#value")
+    found = client.get("desk/gone")
+    assert found is not None
+    assert found.lease
+    page.press("Delete it")
+    page.wait_text("Its value of 4 B will be gone", "dialog")
+    agree(page, "Delete it")
+    wait_until(lambda: client.get("desk/gone") is None)
+    client.leases.revoke(found.lease)
 
 
 def test_leases_and_lines_are_shown_and_a_lease_revoked(page: Page, client: Client) -> None:
@@ -221,8 +247,63 @@ def test_series_are_drawn_with_their_band(page: Page) -> None:
     page.enter("Tag of heat.v", "floor:1")
     page.press("Add the tag")
     page.wait_text("floor:1", "#series")
+    # A stretch that is marked is asked for alone.
+    page.wait_text("All there is.", "#stretch")
+    page.requested.clear()
+    page.drag("#graph canvas", 0.25, 0.5)
+    page.wait_text("From 1970-01-01", "#stretch")
+    zoomed = next(it for it in page.requested if "/series/query?" in it)
+    asked = parse_qs(urlsplit(zoomed).query)
+    begin, end = (datetime.fromisoformat(asked[it][0]).timestamp() for it in ("start", "end"))
+    assert 0 < begin < end < 2000 * 60
+    assert (end - begin) / (2000 * 60) < 0.4
+    page.press("All there is")
+    page.wait_text("All there is.", "#stretch")
     page.enter("Window", "none")
     page.wait_text("value", "#points")
+    page.enter("Tag of heat.v", "floor:1")
+    page.press("Take the tag away")
+    page.until("!text('#series').includes('floor:1')")
+
+
+def test_ten_thousand_series_are_asked_for_and_drawn_a_page_at_a_time(
+    page: Page,
+) -> None:
+    written = (
+        "fetch('/write?precision=s', {method: 'POST', body: Array.from({length: 10000},"
+        " (_, it) => `many,n=${it} v=1 60`).join('\\n')}).then((it) => it.status)"
+    )
+    assert page.evaluate(written) == 204
+    room(page, "series")
+    page.enter("Names that begin with", "many")
+    page.requested.clear()
+    page.press("Look")
+    page.until("document.querySelectorAll('#series tbody tr').length === 200")
+    page.press("More")
+    page.until("document.querySelectorAll('#series tbody tr').length === 400")
+    asked = [it for it in page.requested if "/series?" in it]
+    assert len(asked) == 2
+    assert all("limit=200" in it for it in asked)
+    page.enter("Tag", "n:77")
+    page.press("Look")
+    page.until("document.querySelectorAll('#series tbody tr').length === 1")
+    page.wait_text("many.v{n=77}", "#series")
+
+
+def test_a_key_that_is_longer_than_an_address_can_be_holds_no_rows_up(
+    page: Page, client: Client
+) -> None:
+    """What followed it could not be asked for: it stood in the address, twice as long."""
+    long = "zzz/" + 100_000 * "k"
+    for it in (long, long + "l", "zzzz"):
+        client.put(it, "x")
+    try:
+        room(page, "storage")
+        page.press("Rows of $etcd.kv")
+        page.until("text('#rows').includes('That is all') || (press('More of $etcd.kv'), false)")
+        page.wait_text("zzzz", "#rows")
+    finally:
+        client.delete("zzz", prefix=True)
 
 
 def test_trees_are_listed_read_and_counted(page: Page, client: Client) -> None:
@@ -277,6 +358,20 @@ def test_the_log_is_shown_and_says_more_when_it_is_told_to(page: Page) -> None:
     page.wait_text("--enable-v2", "#settings")
     page.press("Show endpoints")
     page.wait_text("Time series", "#endpoints")
+
+
+def pretend(page: Page, name: str, path: str, field: str, value: object) -> None:
+    """What is over in a moment here is as where it takes long, in a room of a new page."""
+    source = (
+        "(() => { const ask = window.fetch; window.fetch = async (url, options) => {"
+        "const answer = await ask(url, options);"
+        f"if (!new URL(url, location).pathname.endsWith({json.dumps(path)})) return answer;"
+        "const said = await answer.json();"
+        f"return Response.json({{ ...said, {field}: {json.dumps(value)} }}); }}; }})()"
+    )
+    page.command("Page.addScriptToEvaluateOnNewDocument", source=source)
+    page.go(f"{page.url}?")
+    room(page, name)
 
 
 def agree(page: Page, verb: str) -> None:
@@ -392,11 +487,20 @@ def test_a_counter_is_deleted_and_what_was_deleted_is_purged(page: Page) -> None
     page.until("!text('#counters').includes('desk/gone')")
     page.press("Purge what was deleted")
     page.wait_text("A purge removes that for good", "dialog")
+    page.until("/it would be removed: .*up to its change [1-9]/.test(text('dialog'))")
     agree(page, "Purge")
     page.wait_text("purged:", "#said")
+    page.until("/up to its change [1-9]/.test(text('#said'))")
+    pretend(
+        page, "counters", "/counters/stats", "purging", {"done": 250, "total": 1000, "seconds": 5}
+    )
+    page.wait_text("250 counters of 1,000 counters, 50 counters/s, 15 s left")
 
 
-def test_a_store_is_hashed_compacted_and_written_anew(page: Page, client: Client) -> None:
+def test_a_store_is_hashed_compacted_and_written_anew(
+    cluster: Cluster, page: Page, client: Client
+) -> None:
+    here = next(it for it in cluster.running if cluster.endpoints[it] in page.url)
     revision = client.put("tools", "x")
     room(page, "storage")
     page.press("Hash its keys")
@@ -407,9 +511,21 @@ def test_a_store_is_hashed_compacted_and_written_anew(page: Page, client: Client
     page.wait_text("is forgotten", "#said")
     with pytest.raises(ClientError, match="compacted"):
         client.get("tools", revision=revision - 1)
-    page.press("Give back what is free")
-    agree(page, "Do it")
+    # Who writes its store is held up, so that it takes long.
+    keeper = cluster.keeper(here)
+    os.kill(keeper, signal.SIGSTOP)
+    try:
+        page.press("Give back what is free")
+        agree(page, "Do it")
+        page.until("document.querySelector('#works progress') !== null")
+        page.until("/Giving back what is free: writing .*, \\d+ %/.test(text('#works'))")
+    finally:
+        os.kill(keeper, signal.SIGCONT)
     page.wait_text("it was written anew", "#said")
+    page.until("text('#works') === ''")
+    removal = {"kind": "compaction", "phase": "removing", "share": 0.5, "done_count": 900}
+    pretend(page, "storage", "/storage", "works", [removal | {"unit": "revisions", "seconds": 9}])
+    page.wait_text("Forgetting history: removing, 900 revisions, 50 %, 100 revisions/s, 9 s left")
 
 
 @pytest.mark.parametrize("name", ROOMS)
@@ -463,29 +579,156 @@ def test_colours_can_be_told_from_their_ground_in_both_lights(
             assert worst >= 4.5, "WCAG 2.2, 1.4.3"
 
 
-def test_who_must_sign_in_is_asked_to_and_sees_the_rest_then(
-    cluster: Cluster, browser: Browser, client: Client
-) -> None:
+@contextmanager
+def users_on(cluster: Cluster, client: Client) -> Iterator[None]:
+    """Users are on; root's password is secret."""
     client.users.add_user("root", "secret")
     client.users.grant_role("root", "root")
     client.users.enable()
-    url = f"http://{cluster.endpoints[0]}/dashboard/"
     try:
-        with browser.open(url) as page:
-            page.wait_text("Users are on", "dialog")
-            page.enter("User", "root")
-            page.enter("Password", "secret")
-            page.press("Sign in")
-            page.wait_text("live from")
-            room(page, "users")
-            page.wait_text("Users are on: whoever asks has to sign in.")
-            stored = page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}])")
-            assert stored == "[{},{}]"
-            assert page.evaluate("document.cookie") == ""
+        yield
     finally:
         who = Credentials(user="root", password="secret")
         with Client(cluster.endpoints[0], credentials=who) as root:
             root.users.disable()
+        client.users.delete_user("root")
+
+
+def test_who_must_sign_in_is_asked_to_and_sees_the_rest_then(
+    cluster: Cluster, browser: Browser, client: Client
+) -> None:
+    url = f"http://{cluster.endpoints[0]}/dashboard/"
+    with users_on(cluster, client), browser.open(url) as page:
+        page.wait_text("Users are on", "dialog")
+        page.enter("User", "root")
+        page.enter("Password", "secret")
+        page.press("Sign in")
+        page.wait_text("live from")
+        room(page, "users")
+        page.wait_text("Users are on: whoever asks has to sign in.")
+        stored = page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}])")
+        assert stored == "[{},{}]"
+        assert page.evaluate("document.cookie") == ""
+
+
+def test_who_is_not_root_is_offered_what_he_may_and_told_what_he_may_not(
+    cluster: Cluster, browser: Browser, client: Client
+) -> None:
+    client.put("config/shop", "open")
+    client.users.add_user("ada", "hers")
+    client.users.add_role("reader")
+    client.users.grant_permission("reader", Permission("read", b"config/", b"config0"))
+    client.users.grant_role("ada", "reader")
+    url = f"http://{cluster.endpoints[0]}/dashboard/"
+    with users_on(cluster, client), browser.open(url) as page:
+        page.wait_text("Users are on", "dialog")
+        page.enter("User", "ada")
+        page.enter("Password", "wrong")
+        page.press("Sign in")
+        page.wait_text("authentication failed", "#said")
+        page.enter("Password", "hers")
+        page.press("Sign in")
+        page.wait_text(", as ada", "#freshness")
+        page.wait_text("3 of 3 voters are heard", "#summary")
+        buttons = "[...document.querySelectorAll('main button, main summary')].length"
+        assert page.evaluate(buttons) == 0, "members are root's to change"
+        room(page, "keys")
+        page.wait_text("The rest of this room is not for ada", "#denied")
+        page.evaluate("location.hash = '#/keys/in/config%2F'")
+        page.wait_text("shop", "#keys")
+        page.press("shop")
+        page.wait_text("open", "#value")
+        page.press("Change it")
+        page.enter("New value", "closed")
+        page.press("Write it, unless")
+        page.wait_text("ada may not do that", "#said")
+        room(page, "users")
+        page.wait_text("You are ada", "#own")
+        page.wait_text("config/…", "#own")
+        room(page, "storage")
+        page.wait_text("are for root", "#state")
+        page.wait_text("m1", "#stores")
+        assert "Give back what is free" not in page.evaluate("text('main')")
+        room(page, "member")
+        page.wait_text("Log and settings of a member are for root.")
+        page.wait_text("etcd_", "#figures")
+        for name in ("counters", "series"):
+            room(page, name)
+            page.wait_text("ada", "#denied")
+        # A browser says itself of each refusal that there was one.
+        assert [it for it in page.errors if " 40" not in it] == []
+    client.users.delete_user("ada")
+    client.users.delete_role("reader")
+    client.delete("config/shop")
+
+
+def test_a_derived_tree_is_shown_while_it_is_built(browser: Browser, tmp_path: Path) -> None:
+    is_slow = threading.Event()
+    is_slow.set()
+
+    @roost.derived("ix_pages_by_size", source="pages", version=1)
+    def by_size(name: int, size: int) -> list[tuple[tuple[int, int], bytes]]:
+        if is_slow.is_set():
+            sum(range(20_000))
+        return [((size, name), b"")]
+
+    [port] = free_ports(1)
+    with roost.open(tmp_path / "alone") as db:
+        pages = db.tree("pages", key=int, value=int)
+        pages.update({it: it % 7 for it in range(20_000)})
+        db.serve(f"http://127.0.0.1:{port}")
+        with browser.open(f"http://127.0.0.1:{port}/dashboard/#/storage") as page:
+            page.wait_text("live from")
+            sizes = db.derived(by_size)
+            page.wait_text("ix_pages_by_size", "#state")
+            page.until("/ix_pages_by_size\\s+pages\\s+1\\s+\\d+ %/.test(text('#state'))")
+            assert page.evaluate("document.querySelector('#state progress') !== null")
+            is_slow.clear()
+            sizes.wait_built()
+            page.until("/ix_pages_by_size\\s+pages\\s+1\\s+complete/.test(text('#state'))")
+            assert page.errors == []
+
+
+def test_a_learner_is_added_started_promoted_and_removed(
+    cluster: Cluster, page: Page, client: Client
+) -> None:
+    """It counts, too: purges wait for it from then on, until it is retired."""
+    position = cluster.grow()
+    name = f"m{position}"
+    page.press("Add a member")
+    page.enter("Name of the new member", name)
+    page.enter("Peer URL", cluster.peer_url(position))
+    page.evaluate("named('form button', 'Add a member').click()")
+    page.wait_text(f"--name {name} --listen-peer-urls {cluster.peer_url(position)} ")
+    cluster.start(position)
+    row = (
+        "[...document.querySelectorAll('#members tr')].find((it) => it.innerText.startsWith"
+        f"({name!r}))"
+    )
+    page.until(f"{row}.innerText.includes('learner')")
+    page.wait_text("3 of 3 voters are heard", "#summary")
+    press = f"[...{row}.querySelectorAll('button')].find((it) => it.innerText === '%s').click()"
+
+    def promoted() -> bool:
+        """It is refused as long as the learner has not everything."""
+        if all(not it.is_learner for it in client.members()):
+            return True
+        page.until(f"{press % 'Promote'} === undefined")
+        page.wait_text("counts for majorities from then on", "dialog")
+        agree(page, "Promote")
+        page.until("text('#said') !== ''")
+        page.press("Close")
+        return False
+
+    wait_until(promoted)
+    page.wait_text("4 of 4 voters are heard", "#summary")
+    page.until(f"{press % 'Remove'} === undefined")
+    agree(page, "Remove it")
+    wait_until(lambda: len(client.members()) == 3)
+    cluster.process(position).wait()
+    page.wait_text("3 of 3 voters are heard", "#summary")
+    # The browser has said so, too, of each time that it was refused.
+    page.errors[:] = [it for it in page.errors if "member/promote" not in it]
 
 
 def test_leadership_is_handed_over_by_the_leaders_page(cluster: Cluster, browser: Browser) -> None:

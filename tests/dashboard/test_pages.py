@@ -1,5 +1,6 @@
 """The files of the page: served with their policy, small, and free of what could become HTML."""
 
+import os
 import re
 import subprocess
 import sys
@@ -48,6 +49,27 @@ def test_an_edit_shows_without_a_restart(tmp_path: Path) -> None:
 
 def test_all_of_it_is_small() -> None:
     assert sum(it.stat().st_size for it in files_of(FOLDER)) < BYTES_MAX
+
+
+def test_all_that_is_drawn_first_is_asked_for_at_once() -> None:
+    """The first paint waits for the page and then for its modules, and for none behind another."""
+    wanted, seen = ["main.js", "rooms/cluster.js"], set[str]()
+    while wanted:
+        name = wanted.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        text = (FOLDER / name).read_text()
+        folder = (FOLDER / name).parent
+        found = re.findall(r'^(?:import|export|\}) .*from "(\..+)";$', text, re.MULTILINE)
+        wanted += [os.path.relpath(os.path.normpath(folder / it), FOLDER) for it in found]
+    assert len(seen) > 8, "imports were found"
+    page = (FOLDER / "index.html").read_text()
+    asked = set(
+        re.findall(r'<(?:link rel="modulepreload" href|script type="module" src)="(.+?)"', page)
+    )
+    assert asked == seen
+    assert sum((FOLDER / it).stat().st_size for it in seen) < BYTES_MAX / 3
 
 
 def test_the_policy_lets_nothing_in_and_nothing_out() -> None:

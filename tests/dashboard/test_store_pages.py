@@ -17,6 +17,7 @@ ALL = (
     ("GET", "storage"),
     ("GET", "trees"),
     ("GET", "trees/rows?tree=a"),
+    ("POST", "trees/rows"),
     ("GET", "trees/counts"),
     ("GET", "backups"),
     ("POST", "backups"),
@@ -87,6 +88,11 @@ def test_trees_and_rows_are_asked_for_by_pages() -> None:
     unknown = desk.asked("GET", "trees/rows?tree=x")
     assert (unknown.status, json.loads(unknown.body)["error"]) == (400, "there is no tree 'x'")
     assert desk.asked("GET", "trees/rows?tree=a&limit=0").status == 400
+    wanted = b'{"tree": "a", "from": "00ff", "limit": 9}'
+    assert desk.asked("POST", "trees/rows", body=wanted).status == 200
+    assert desk.stored.asked[-1] == ("a", b"\0\xff", 9)
+    for body in (b"", b'{"tree": "a", "from": "0"}', b'{"tree": "a", "limit": 0}'):
+        assert desk.asked("POST", "trees/rows", body=body).status == 400
     assert desk.asked("GET", "trees/counts").status == 429
 
 

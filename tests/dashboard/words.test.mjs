@@ -10,6 +10,7 @@ const { pageOf, versions } = await at("rooms/keys.js");
 const { covers, rangeText } = await at("rooms/users.js");
 const { protocolsOf, servicesOf } = await at("endpoints.js");
 const { linesOf, queryOf } = await at("queries.js");
+const { progressText } = await at("progress.js");
 
 const bytes = (...them) => Uint8Array.from(them);
 
@@ -189,4 +190,32 @@ test("what a member answers is listed by protocols, each path once", () => {
   assert.deepEqual(counters.rows, [["GET", "/counters", "prefix, limit", "A page."], ["DELETE", "/counters/{name}", "", "Delete."]]);
   assert.deepEqual(nothing, { name: "Nothing", text: "", rows: [] });
   assert.deepEqual(servicesOf(described), [["roost.Counters", "Read, Watch"]]);
+});
+
+test("how far something is has a phase, a rate and the time left", () => {
+  const kib = { phase: "copying", done: 512, total: 2048, seconds: 2 };
+  assert.equal(progressText(kib), "copying, 512 B of 2.0 KiB, 256 B/s, 6 s left");
+  assert.equal(progressText({ ...kib, done: 4096 }), "copying, 4.0 KiB of 2.0 KiB, 2.0 KiB/s");
+  assert.equal(progressText({ phase: "removing", done: 1200, share: 0.25, unit: "revisions", seconds: 3 }),
+    "removing, 1,200 revisions, 25 %, 400 revisions/s, 9 s left");
+  assert.equal(progressText({ phase: "asking", seconds: 5 }), "asking, 5 s so far");
+  assert.equal(progressText({ phase: "beginning", done: 0, share: 0, unit: "parts", seconds: 0 }), "beginning, 0 parts, 0 %");
+});
+
+test("a page of a hundred thousand keys is one question, and has a hundred rows", async () => {
+  const keys = Array.from({ length: 100_000 }, (_, it) => words.bytesOf(`k${String(it).padStart(6, "0")}`));
+  const asked = [];
+  const ask = async (first, end, limit) => {
+    const from = keys.findIndex((it) => words.compareBytes(it, first) >= 0);
+    asked.push(limit);
+    return { keys: keys.slice(from, from + limit), more: from + limit < keys.length };
+  };
+  let next = words.bytesOf("k");
+  for (let count = 1; count <= 3; count += 1) {
+    const found = await pageOf(words.bytesOf("k"), next, ask);
+    assert.equal(found.rows.length, 100);
+    assert.equal(asked.length, count);
+    next = found.next;
+  }
+  assert.deepEqual(new Set(asked), new Set([200]));
 });

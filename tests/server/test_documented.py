@@ -175,6 +175,7 @@ def test_answers_of_values_that_are_there_have_the_forms_that_are_said() -> None
         await look("GET", "/dashboard/trees", "/dashboard/trees?limit=3")
         rows = "/dashboard/trees/rows"
         await look("GET", rows, f"{rows}?tree=$members&limit=3")
+        await look("POST", rows, rows, b'{"tree": "$members"}')
         await look("GET", "/dashboard/backups", "/dashboard/backups")
         await look("GET", "/dashboard/backups/job", "/dashboard/backups/job")
         level = b'{"module": "roost.peer", "level": ""}'

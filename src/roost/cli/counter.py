@@ -175,8 +175,9 @@ def ready(endpoint: str, endpoints: str, timeout_s: float, *, as_json: bool) -> 
 
 @counter.command()
 @click.option("--force", is_flag=True, help="Leave out members that do not answer.")
+@click.option("--dry-run", is_flag=True, help="Say only what it would prove; nothing is removed.")
 @client_options
-def purge(endpoints: str, timeout_s: float, *, as_json: bool, force: bool) -> None:
+def purge(endpoints: str, timeout_s: float, *, as_json: bool, force: bool, dry_run: bool) -> None:
     """Have all members remove what is left of deleted counters, as far as everybody knows of it.
 
     Refused while somebody who counts does not answer, and the reason names who. Forced, what such a
@@ -184,7 +185,7 @@ def purge(endpoints: str, timeout_s: float, *, as_json: bool, force: bool) -> No
     rounds to remove all: ask twice.
     """
     with connect(endpoints, timeout_s) as client:
-        said = client.counters.administer("purge", force=force)
+        said = client.counters.administer("prove" if dry_run else "purge", force=force)
     if as_json:
         say_json(said)
     else:

@@ -141,7 +141,10 @@ PURGE = Endpoint(
     method="POST",
     path="/counters/purge",
     text="Remove what is left of deleted counters; for root.",
-    parameters=(Parameter("force", "Leave out members that do not answer.", Kind.FLAG),),
+    parameters=(
+        Parameter("force", "Leave out members that do not answer.", Kind.FLAG),
+        Parameter("dry_run", "Say only what it would prove.", Kind.FLAG),
+    ),
 )
 RETIRE = Endpoint(
     protocol=COUNTERS,

@@ -169,7 +169,9 @@ class Interface:
 
     async def _purge(self, request: Request) -> Answer:
         """An operator wants removed what nobody needs."""
-        return await self._administer(request, "purge", is_forced=forms.read_force(request.query))
+        asked = forms.read_purge(request.query)
+        what = "prove" if asked.is_dry else "purge"
+        return await self._administer(request, what, is_forced=asked.is_forced)
 
     async def _retire(self, request: Request) -> Answer:
         """An operator says that a member is away for good."""

@@ -27,7 +27,9 @@ SHOWN_CHARS_MAX = 200
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What an operator wants done: "ready", "purge", "retire", "link" or "unlink".
+    """What an operator wants done: "ready", "purge", "prove", "retire", "link" or "unlink".
+
+    "prove" is a purge that says only what it would prove.
 
     `name` is who is to be retired, or the URL of a link; `source` is whose link it is, empty =
     everybody's.
@@ -65,13 +67,23 @@ class Operators:
 
         """
         said: dict[str, Callable[[Counting], dict[str, Any]]] = {
-            "stats": status.statistics,
+            "stats": self._statistics,
             "links": status.links,
             "topology": status.topology,
         }
         if what not in said:
             raise BadCounterRequest(f"{what!r}: one of {', '.join(said)}")
         return said[what](self._counting)
+
+    def _statistics(self, counting: Counting) -> dict[str, Any]:
+        """Of all, and of a purge that is being carried out; null = of none."""
+        held = self.purging.progress
+        purging = None if held is None else {
+            "done": held.done_count,
+            "total": held.total_count,
+            "seconds": counting.around.clock_s() - held.began_s,
+        }  # fmt: skip
+        return status.statistics(counting) | {"purging": purging}
 
     async def administer(
         self,
@@ -96,18 +108,21 @@ class Operators:
         acts = {
             "ready": self._ready,
             "purge": self._purge,
+            "prove": self._prove,
             "retire": self._retire,
             "link": self._link,
             "unlink": self._unlink,
         }
         if asked.what not in acts:
             raise BadCounterRequest(f"{asked.what!r}: one of {', '.join(acts)}")
+        act = acts[asked.what]
         try:
-            said = await acts[asked.what](asked)
+            said = await act(asked)
         except RoostError as error:
             self._note(asked.words, who, f"{type(error).__name__}: {error}")
             raise
-        self._note(asked.words, who, "done")
+        if act != self._prove:  # which changes nothing
+            self._note(asked.words, who, "done")
         return said
 
     def _note(self, asked: str, who: str, outcome: str) -> None:
@@ -122,6 +137,11 @@ class Operators:
 
     async def _purge(self, asked: Asked) -> dict[str, Any]:
         done = await self.purging.purge(is_forced=asked.is_forced)
+        return {"proof": done.proof, "left_out": done.left_out}
+
+    async def _prove(self, asked: Asked) -> dict[str, Any]:
+        """What a purge would prove now."""
+        done = await self.purging.purge(is_forced=asked.is_forced, is_dry=True)
         return {"proof": done.proof, "left_out": done.left_out}
 
     async def _retire(self, asked: Asked) -> dict[str, Any]:

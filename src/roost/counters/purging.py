@@ -11,7 +11,7 @@ them: so a purge asked twice leaves less than once.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from roost.counters import facts, registry, upkeep
 from roost.counters.changing import Steps
@@ -22,6 +22,7 @@ from roost.counters.facts import Purge as AskedPurge
 from roost.counters.ports import transact, wait_fresh
 from roost.counters.reports import Reports
 from roost.counters.store import Answer, Store
+from roost.counters.upkeep import Slice
 from roost.errors import RoostError
 
 _ROW = b"purged"
@@ -35,6 +36,15 @@ class Purge:
     left_out: list[str]
 
 
+@dataclass(frozen=True, slots=True)
+class Purged:
+    """How far a purge is that is being carried out: counters of all, and since when."""
+
+    done_count: int
+    total_count: int
+    began_s: float
+
+
 class Purging:
     """One member's."""
 
@@ -42,11 +52,12 @@ class Purging:
         """Carry out what is decided, as often as `counting` looks."""
         self._counting = counting
         self._reports = reports
-        self._is_running = False
+        # None = none is being carried out.
+        self.progress: Purged | None = None
         counting.lookers.append(self.look)
 
-    async def purge(self, *, is_forced: bool = False) -> Purge:
-        """Have everybody purge what everybody knows.
+    async def purge(self, *, is_forced: bool = False, is_dry: bool = False) -> Purge:
+        """Have everybody purge what everybody knows; a dry one says only what that is now.
 
         Forced, members that do not answer are left out: what they lack may come back with them.
 
@@ -64,7 +75,8 @@ class Purging:
         wanted = {it.epoch for it in found.counting()}
         reports = await self._reports.collect_twice(wanted)
         proof = registry.purge_proof(found.registered(), reports, is_forced=is_forced)
-        await self._decide(found, proof)
+        if not is_dry:
+            await self._decide(found, proof)
         told: dict[str, int] = {}
         for epoch, version in proof.items():
             name = found.name_of(epoch)
@@ -79,28 +91,30 @@ class Purging:
     def look(self) -> None:
         """Carry out what is decided, unless that is done, or under way."""
         store, found = self._counting.store, self._counting.known.facts
-        if store is None or self._is_running or found.purge_number <= _purged(store):
+        if store is None or self.progress is not None or found.purge_number <= _purged(store):
             return
-        self._is_running = True
-        self._run_slice(found, b"")
+        now_s = self._counting.around.clock_s()
+        self._run_slice(found, b"", Purged(0, store.trees.count("parts"), now_s))
 
-    def _run_slice(self, found: Facts, after: bytes) -> None:
+    def _run_slice(self, found: Facts, after: bytes, progress: Purged) -> None:
         """One slice of names, as if a client had asked for it."""
-        next_after: list[bytes | None] = []
+        self.progress = progress
+        slices: list[Slice] = []
 
         def begin(store: Store) -> Steps:
             yield  # as everybody's, it waits for its turn
-            next_after.append(upkeep.purge_slice(store, found.purge, after))
-            if next_after[0] is None:
+            slices.append(upkeep.purge_slice(store, found.purge, after))
+            if slices[0].after is None:
                 row = found.purge_number.to_bytes(8, "big")
                 store.layers.assembling.rows["meta"][_ROW] = row
             return Answer([], store.step)
 
         def done(outcome: list[int | None] | RoostError) -> None:
-            if isinstance(outcome, RoostError) or not next_after or next_after[0] is None:
-                self._is_running = False  # it is done; or it begins again with a later look
+            if isinstance(outcome, RoostError) or not slices or slices[0].after is None:
+                self.progress = None  # it is done; or it begins again with a later look
             else:
-                self._run_slice(found, next_after[0])
+                done_count = progress.done_count + slices[0].name_count
+                self._run_slice(found, slices[0].after, replace(progress, done_count=done_count))
 
         self._counting.work_nowait(begin, done)
 

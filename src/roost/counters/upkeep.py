@@ -1,6 +1,7 @@
 """Purging and folding, a slice at a time; whether it may be done, `registry` decides."""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from roost.counters import algebra
 from roost.counters.algebra import Counter
@@ -12,8 +13,15 @@ from roost.counters.store import Store
 SLICE_NAMES = 250
 
 
-def purge_slice(store: Store, known: Mapping[bytes, int], after: bytes = b"") -> bytes | None:
-    """Purge some names behind `after`; from where to go on, None = that was all.
+class Slice(NamedTuple):
+    """How many names were looked at, and from where to go on; None = that was all."""
+
+    after: bytes | None
+    name_count: int
+
+
+def purge_slice(store: Store, known: Mapping[bytes, int], after: bytes = b"") -> Slice:
+    """Purge some names behind `after`.
 
     `known` has, for each owner's epoch, the version up to which everybody has heard it.  The first
     time a part that is dead becomes gone, and the second time, when all know that, it is removed.
@@ -35,7 +43,7 @@ def purge_slice(store: Store, known: Mapping[bytes, int], after: bytes = b"") ->
         left = algebra.swept(counter, numbers, forgotten)
         if left != counter:
             _replace(store, key, left)
-    return keys[-1] if len(keys) == SLICE_NAMES else None
+    return Slice(keys[-1] if len(keys) == SLICE_NAMES else None, len(keys))
 
 
 def _replace(store: Store, key: bytes, left: Counter) -> None:

@@ -13,6 +13,7 @@ from roost.dashboard.storing import (
     Counts,
     Job,
     RowPage,
+    RowsWanted,
     StorageState,
     TreePage,
 )
@@ -146,6 +147,15 @@ TREE_ROWS = Endpoint(
     ),
     answer=RowPage,
 )
+TREE_ROWS_FROM = Endpoint(
+    protocol=DASHBOARD,
+    method="POST",
+    path=PREFIX + "trees/rows",
+    text="The same, where the key to begin with is too long for an address; for root.",
+    takes=(JSON_KIND,),
+    body=RowsWanted,
+    answer=RowPage,
+)
 TREE_COUNTS = Endpoint(
     protocol=DASHBOARD,
     method="GET",
@@ -212,7 +222,7 @@ OLD = tuple(
 )
 ENDPOINTS = (
     *(PAGE, FILE, CLUSTER, EVENTS, SETTINGS, LOG, SET_LEVEL),
-    *(STORAGE, TREES, TREE_ROWS, TREE_COUNTS),
+    *(STORAGE, TREES, TREE_ROWS, TREE_ROWS_FROM, TREE_COUNTS),
     *(BACKUPS, SAVE_BACKUP, BACKUP_JOB, VERIFY_BACKUP, BACKUP_FILE, BACKUP_NOW),
     *OLD,
 )

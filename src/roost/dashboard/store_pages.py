@@ -4,7 +4,17 @@ import msgspec
 
 from roost.dashboard import endpoints
 from roost.dashboard.ports import Answering
-from roost.dashboard.storing import LIMIT, BackupNamed, Backups, BadQuestion, File, Storage, asked
+from roost.dashboard.storing import (
+    LIMIT,
+    BackupNamed,
+    Backups,
+    BadQuestion,
+    File,
+    RowsWanted,
+    Storage,
+    asked,
+    key_of,
+)
 from roost.endpoint import Endpoint
 from roost.errors import UNDECODABLE
 from roost.exchange import Answer, Request, Streaming
@@ -23,6 +33,7 @@ class StorePages:
             endpoints.STORAGE: self._state,
             endpoints.TREES: self._trees,
             endpoints.TREE_ROWS: self._rows,
+            endpoints.TREE_ROWS_FROM: self._rows_from,
             endpoints.TREE_COUNTS: self._counts,
             endpoints.BACKUPS: self._kept,
             endpoints.SAVE_BACKUP: self._save,
@@ -47,6 +58,14 @@ class StorePages:
             wanted.text("tree"), wanted.key("from"), wanted.count("limit", LIMIT)
         )
         return endpoints.said(found)
+
+    async def _rows_from(self, request: Request) -> Answer:
+        try:
+            wanted = msgspec.json.decode(request.body, type=RowsWanted)
+        except UNDECODABLE as error:
+            raise BadQuestion(f'{{"tree", "from", "limit"}} is wanted: {error}') from error
+        first = key_of("from", wanted.first)
+        return endpoints.said(self._storage.rows(wanted.tree, first, wanted.limit))
 
     async def _counts(self, _request: Request) -> Answer:
         return endpoints.said(await self._storage.count())

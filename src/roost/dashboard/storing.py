@@ -7,7 +7,7 @@ verifying one, there is one at a time, whose `Job` says how far it is.
 
 from collections.abc import AsyncIterable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Annotated, NamedTuple, Protocol
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -43,6 +43,20 @@ class Derived(msgspec.Struct, frozen=True, kw_only=True):
     error: str
 
 
+class Work(msgspec.Struct, frozen=True, kw_only=True):
+    """What takes long and is being done: how far it is, in units of its own, and since when.
+
+    `kind` is defragmentation or compaction; `share` is from 0 to 1.
+    """
+
+    kind: str
+    phase: str
+    share: float
+    done_count: int
+    unit: str
+    seconds: float
+
+
 class StorageState(msgspec.Struct, frozen=True, kw_only=True):
     """What a member says of its store.
 
@@ -55,6 +69,7 @@ class StorageState(msgspec.Struct, frozen=True, kw_only=True):
     corrupt: Sequence[str]
     scrub: Scrub | None
     derived: Sequence[Derived]
+    works: Sequence[Work]
 
 
 class Tree(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,6 +103,14 @@ class RowPage(msgspec.Struct, frozen=True, kw_only=True):
     tree: str
     rows: Sequence[TreeRow]
     rest: str
+
+
+class RowsWanted(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows of a tree, from a key on, which is said in hexadecimal digits; none = the first."""
+
+    tree: str
+    first: str = msgspec.field(default="", name="from")
+    limit: Annotated[int, msgspec.Meta(ge=1)] = LIMIT
 
 
 class TreeCount(msgspec.Struct, frozen=True, kw_only=True):
@@ -258,11 +281,20 @@ class Asked:
             BadQuestion: it is none.
 
         """
-        said = self.given.get(name, "")
-        try:
-            return bytes.fromhex(said)
-        except ValueError as error:
-            raise BadQuestion(f"{name} is to be hexadecimal digits: {error}") from error
+        return key_of(name, self.given.get(name, ""))
+
+
+def key_of(name: str, said: str) -> bytes:
+    """Bytes, said in hexadecimal digits.
+
+    Raises:
+        BadQuestion: it is none.
+
+    """
+    try:
+        return bytes.fromhex(said)
+    except ValueError as error:
+        raise BadQuestion(f"{name} is to be hexadecimal digits: {error}") from error
 
 
 def asked(request: Request) -> Asked:

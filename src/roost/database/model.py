@@ -10,6 +10,7 @@ docs/how-to/data-model.md says how to write one, `tests/database/votes.py` is on
 """
 
 from roost.database.answers import RUN_OPERATION, encode_asked
+from roost.database.changed import share_of
 from roost.database.replica import (
     Administration,
     Files,
@@ -95,4 +96,5 @@ __all__ = [
     "Walk",
     "Write",
     "encode_asked",
+    "share_of",
 ]

@@ -6,6 +6,7 @@ from roost.etcd.model.mvcc import REVISION_MAX
 from roost.etcd.services import AuthOptions, Services, bootstrap, raise_revision
 from roost.etcd.upkeep.compactor import Keeping, KeepRevisions, KeepTime
 from roost.etcd.upkeep.guard import QUOTA_BYTES, Guard
+from roost.etcd.upkeep.sweep import Removal
 from roost.etcd.v2.endpoints import ENDPOINTS as V2_ENDPOINTS
 from roost.etcd.v2.services import PREFIXES as V2_PREFIXES
 from roost.etcd.v3.interface import JSON_PATHS, LIGHT, NO_LEADER, SCHEMAS, SHORT, STOPPED
@@ -32,6 +33,7 @@ __all__ = [
     "KeepTime",
     "Keeping",
     "Limits",
+    "Removal",
     "Services",
     "bootstrap",
     "raise_revision",

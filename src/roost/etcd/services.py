@@ -26,7 +26,7 @@ from roost.etcd.ports import Replica
 from roost.etcd.upkeep.compactor import AUTO_COMPACT, Compactor, Keeping
 from roost.etcd.upkeep.counting import Counting
 from roost.etcd.upkeep.lessor import Lessor
-from roost.etcd.upkeep.sweep import SLICE_OPERATION, Sweep
+from roost.etcd.upkeep.sweep import SLICE_OPERATION, Removal, Sweep
 from roost.etcd.v2 import history as v2_history
 from roost.etcd.v2 import nodes as v2_nodes
 from roost.etcd.v2.services import V2
@@ -131,7 +131,7 @@ class Services:
         replica.register(AUTO_COMPACT, operations.compact)
 
         self.lessor = Lessor(replica, self._mvcc, self.alarms, limits=limits, clock_s=clock_s)
-        self._sweep = Sweep(replica, self._mvcc, self.alarms)
+        self._sweep = Sweep(replica, self._mvcc, self.alarms, clock_s)
         self._counting = Counting(self._mvcc)
         self._compactor = (
             Compactor(replica, self._mvcc, keeping, clock_s=clock_s) if keeping else None
@@ -251,6 +251,10 @@ class Services:
     def revision(self) -> int:
         """The current revision here."""
         return self._mvcc.revision(self._replica.view)
+
+    def removal(self) -> Removal | None:
+        """How far what was compacted is removed; None = all of it."""
+        return self._sweep.removal()
 
     def figures(self) -> "EtcdFigures":
         """A snapshot for metrics."""

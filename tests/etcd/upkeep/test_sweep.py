@@ -6,6 +6,7 @@ import pytest
 
 from roost import etcd
 from roost.call import Unary
+from roost.etcd.upkeep.sweep import SLICE_OPERATION
 from roost.outcome import ReadDone
 from roost.proto import rpc_pb2 as pb
 from tests.etcd.replica import Answer, LocalFiles, LocalReplica
@@ -47,3 +48,26 @@ def test_a_value_with_the_name_of_the_mark_in_it_is_no_compaction(replica: Local
     assert replica.files.durable_count == 0
     call(services, "Compact", pb.CompactionRequest(revision=2).SerializeToString())
     assert replica.files.durable_count == 1
+
+
+def test_how_far_a_removal_is_is_said_until_it_is_over(replica: LocalReplica) -> None:
+    now_s = [10.0]
+    services = etcd.Services(replica, replica.store, clock_s=lambda: now_s[0])
+    for at in range(300):
+        request = pb.PutRequest(key=bytes([1 + at % 150]), value=b"x")
+        call(services, "Put", request.SerializeToString())
+    assert services.removal() is None
+    # Nobody leads here, so that it begins, and goes no further by itself.
+    replica.leader_id = 0
+    call(services, "Compact", pb.CompactionRequest(revision=301).SerializeToString())
+    begun = services.removal()
+    assert begun is not None
+    assert (begun.share, begun.removed_count) == (0.0, 0)
+    now_s[0] += 5
+    replica.transact_nowait(SLICE_OPERATION, b"", lambda _outcome: None)
+    amid = services.removal()
+    assert amid is not None
+    assert 0.1 < amid.share < 0.9
+    assert (amid.removed_count > 0, amid.seconds) == (True, 5.0)
+    while services.removal() is not None:
+        replica.transact_nowait(SLICE_OPERATION, b"", lambda _outcome: None)

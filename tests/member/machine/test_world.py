@@ -4,14 +4,18 @@ import asyncio
 import errno
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from roost.errors import RoostError
 from roost.member import World
 from roost.member.errors import StoreReplaced
+from roost.member.snapshots.files import Files
 from tests.member.directory.homes import close, open_at, snapshot_of, write
 from tests.member.members import Cluster, Loopback
+
+ANYBODY: Any = None  # who is not asked
 
 
 @pytest.mark.slow
@@ -73,10 +77,21 @@ def test_a_defragmentation_that_a_snapshot_overtakes_is_answered_and_its_directo
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(home.keeper, "move", move)
+        assert Files(ANYBODY, home, ANYBODY).defragmentation() is None
         home.defragment(answers.append, on_left=lambda _directory: None)
+        said = Files(ANYBODY, home, ANYBODY).defragmentation()
+        assert said is not None
+        assert (said.written_bytes, said.seconds >= 0) == (len(b"half of it"), True)
+        assert said.total_bytes == home.store.statistics().db_in_use_bytes
+        assert home.moving is not None
+        (home.moving.directory / "data.mdb").unlink()
+        said = Files(ANYBODY, home, ANYBODY).defragmentation()
+        assert said is not None
+        assert said.written_bytes == 0, "nothing is there yet"
     home.install(tmp_path / "copy", held.index, held.term)
     assert [type(it) for it in answers] == [StoreReplaced]
     assert home.record.number == 3, "not the one that was being written"
+    assert Files(ANYBODY, home, ANYBODY).defragmentation() is None
     home.defragment(answers.append, on_left=lambda _directory: None)
     assert answers[1:] == [None], "and another may begin"
     close(home)

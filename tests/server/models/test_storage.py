@@ -68,6 +68,10 @@ def test_trees_are_listed_read_and_counted(tmp_path: Path) -> None:
         assert [(it["key"], it["value"]) for it in first["rows"]] == [("ada", "1815")]
         target = f"/dashboard/trees/rows?tree=people&from={first['rest']}"
         assert [it["key"] for it in (await said(port, target))["rows"]] == ["alan"]
+        long = ("ad" + "a" * 200_000).encode().hex()
+        wanted = json.dumps({"tree": "people", "from": long, "limit": 3}).encode()
+        status, body = await ask(port, "POST", "trees/rows", wanted)
+        assert (status, [it["key"] for it in json.loads(body)["rows"]]) == (200, ["alan"])
         status, body = await ask(port, "GET", "trees/rows?tree=nobody")
         assert (status, "there is no tree" in json.loads(body)["error"]) == (400, True)
         counted = await said(port, "/dashboard/trees/counts")

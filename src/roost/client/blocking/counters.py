@@ -175,8 +175,9 @@ class Counters(Face):
     ) -> Any:
         """Have a member do what operators ask; what it says then.
 
-        That is "ready", "purge", "retire" (of `name`), "link" or "unlink" (`name` is the URL of a
-        member of another cluster, `source` whose link it is, empty = everybody's).
+        That is "ready", "purge", "prove" (what a purge would), "retire" (of `name`), "link" or
+        "unlink" (`name` is the URL of a member of another cluster, `source` whose link it is, empty
+        = everybody's).
 
         Raises:
             ClientError: as `increment`.

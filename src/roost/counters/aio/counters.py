@@ -223,8 +223,9 @@ class Counters:
     ) -> Any:
         """Do what operators ask; what this member says then.
 
-        That is "ready", "purge", "retire" (of `name`), "link" or "unlink" (`name` is the URL of a
-        member of another cluster, `source` whose link it is, empty = everybody's).
+        That is "ready", "purge", "prove" (what a purge would), "retire" (of `name`), "link" or
+        "unlink" (`name` is the URL of a member of another cluster, `source` whose link it is, empty
+        = everybody's).
 
         Raises:
             BadCounterRequest: it is asked for something else.

@@ -16,14 +16,21 @@ const READING = /^(kv\/range|auth\/(user|role)\/(get|list)|.*\/(list|status|hash
 const connected = (token) => new Connection(location.origin, { timeoutMs: TIMEOUT_MS, token });
 
 // The token is in memory only: whoever reloads the page signs in again.
-let connection = null, isKnown = false;
+let connection = null, who = null;
 
 /** Heard when somebody has to sign in. */
 export const door = new EventTarget();
 
-/** Who is refused for want of a name is asked for it. */
+// What a refusal says of whoever has no right to it: 7 is gRPC's PERMISSION_DENIED.
+const DENIED = 7;
+
+/** Whether something was refused to whoever asks, and would be answered to others. */
+export const isDenied = (error) => error instanceof Refusal && (error.status === 403 || error.code === DENIED);
+
+/** Who is refused for want of a name is asked for it; who has one, and no right, is told so. */
 function knocked(error) {
   if (error instanceof Refusal && error.needsLogin) door.dispatchEvent(new Event("closed"));
+  if (who && isDenied(error) && !error.message.startsWith(who.name)) error.message = `${who.name} may not do that (${error.message})`;
   return error;
 }
 
@@ -96,8 +103,14 @@ export async function* listen(path, lastId, signal) {
 export async function signIn(name, password) {
   const { token } = await connected().call("auth/authenticate", { name, password });
   connection = connected(token);
-  isKnown = true;
+  // Everybody may ask for himself (etcd: UserGet).
+  const { roles = [] } = await connection.call("auth/user/get", { name });
+  who = { name, roles };
   door.dispatchEvent(new Event("opened"));
 }
 
-export const isSignedIn = () => isKnown;
+/** Who has signed in: {name, roles}; null = nobody has. */
+export const signedIn = () => who;
+
+/** Whether nothing is known that whoever looks may not do: what only root may is not offered to others. */
+export const mayAll = () => who === null || who.roles.includes("root");

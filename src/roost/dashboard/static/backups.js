@@ -2,19 +2,11 @@
 
 import { file, page } from "./api.js";
 import { button, command, doing, fill, h, say, table } from "./dom.js";
+import { bar } from "./progress.js";
 import { bytesText, durationText, momentText } from "./words.js";
 
 const LOOK_MS = 400;
 const WORK = { save: "Saving a backup", verify: "Verifying a backup" };
-
-/** A bar with phase, rate and time left. */
-export function bar(title, phase, done, total, seconds) {
-  const rate = seconds > 0 ? done / seconds : 0;
-  const left = rate > 0 && total > done ? `, ${durationText((total - done) / rate)} left` : "";
-  const known = total ? `${bytesText(done)} of ${bytesText(total)}, ${bytesText(rate)}/s${left}` : `${durationText(seconds)} so far`;
-  return h("div", { class: "row" }, h("progress", { max: total || 1, value: total ? done : null, "aria-label": title }),
-    h("span", {}, `${title}: ${phase}, ${known}`));
-}
 
 export function backupsCard(signal) {
   const list = h("div", { id: "backups" }), work = h("div", { id: "backup-work", role: "status" });
@@ -23,7 +15,7 @@ export function backupsCard(signal) {
   const take = (name, path) => doing(async () => {
     const beganMs = performance.now();
     const blob = await file(path, signal, (done, total) =>
-      fill(work, bar(`Fetching ${name}`, "reading", done, total, (performance.now() - beganMs) / 1000)));
+      fill(work, bar(`Fetching ${name}`, { phase: "reading", done, total, seconds: (performance.now() - beganMs) / 1000 })));
     const url = URL.createObjectURL(blob);
     h("a", { href: url, download: name }).click();
     setTimeout(() => URL.revokeObjectURL(url), 60_000);
@@ -35,7 +27,8 @@ export function backupsCard(signal) {
   const follow = (job) => {
     clearTimeout(timer);
     if (!job.is_over) {
-      fill(work, bar(`${WORK[job.kind]}${job.name ? ` (${job.name})` : ""}`, job.phase, job.done_bytes, job.total_bytes, job.seconds));
+      fill(work, bar(`${WORK[job.kind]}${job.name ? ` (${job.name})` : ""}`,
+        { phase: job.phase, done: job.done_bytes, total: job.total_bytes, seconds: job.seconds }));
       timer = setTimeout(async () => {
         try {
           const now = await page("backups/job", { signal });

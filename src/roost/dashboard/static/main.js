@@ -1,6 +1,6 @@
 // The frame of the page: which room is open, whether what it shows is old, and who is signed in.
 
-import { door, isSignedIn, signIn } from "./api.js";
+import { door, isDenied, signIn, signedIn } from "./api.js";
 import { Cluster } from "./cluster.js";
 import { button, doing, field, fill, h, say } from "./dom.js";
 import { durationText } from "./words.js";
@@ -34,8 +34,17 @@ async function enter() {
     fill(place, h("h1", {}, title));
     await room.open(place, { cluster, rest, signal, again: enter });
   } catch (error) {
-    if (!signal.aborted) say(error.message, true);
+    if (signal.aborted) return;
+    if (isDenied(error)) place.append(denied(error));
+    else say(error.message, true);
   }
+}
+
+/** What somebody without a right to it sees in place of the rest of a room. */
+function denied(error) {
+  const who = signedIn();
+  return h("p", { class: "card", id: "denied" }, `The rest of this room is not for ${who ? who.name : "you"}: ${error.message}. `,
+    "What you may is under ", h("a", { href: "#/users" }, "Users"), "; root gives more of it.");
 }
 
 function showFreshness() {
@@ -47,6 +56,7 @@ function showFreshness() {
   let text = `live from ${here}`;
   if (!cluster.state) text = cluster.trouble || "connecting";
   else if (isOld) text = `old by ${durationText(cluster.age)}: ${cluster.trouble || "nothing comes"}`;
+  if (signedIn()) text += `, as ${signedIn().name}`;
   if (said.textContent !== text) said.textContent = text;
 }
 
@@ -72,7 +82,7 @@ const knock = document.getElementById("signin");
 knock.addEventListener("click", askWho);
 door.addEventListener("closed", () => {
   knock.hidden = false;
-  knock.textContent = isSignedIn() ? "Sign in again" : "Sign in";
+  knock.textContent = signedIn() ? "Sign in again" : "Sign in";
   askWho();
 });
 door.addEventListener("opened", () => {

@@ -16,7 +16,9 @@ export function treesCard(signal) {
   let held = [], after = "", counts = null;
 
   const look = async (tree, from = "", before = []) => {
-    const said = await page(`trees/rows?${new URLSearchParams({ tree, from, limit: 100 })}`, { signal });
+    // Not in the address: a key may be longer than one can be.
+    const body = JSON.stringify({ tree, from, limit: 100 });
+    const said = await page("trees/rows", { method: "POST", body, headers: { "content-type": "application/json" }, isRepeatable: true, signal });
     const all = [...before, ...said.rows];
     fill(rows, table(`Rows of ${tree}`, ["Key", "Value"], all.map((it) =>
       [h("code", {}, shownText(it.key, it.key_bytes)), h("code", {}, shownText(it.value, it.value_bytes))])),

@@ -7,11 +7,15 @@ new leader goes on where the last one was.
 Who waits for the removal (`physical` in etcd's CompactionRequest) is told when this member has
 applied all of it and holds it durably: the space is free then, and a defragmentation gives it
 back.  Full?  Each waiter is an open call, and those are bounded at the port.
+
+Every member says how far the removal is (`removal`): how long it has seen it, what it has removed
+since, and where in the order of keys it stands.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from roost.database.model import Changes
+from roost.database.model import Changes, Walk, share_of
 from roost.errors import RoostError
 from roost.etcd.model.alarms import Alarms
 from roost.etcd.model.mvcc import COMPACTING_KEY, Mvcc
@@ -24,12 +28,34 @@ SLICE_OPERATION = "etcd.compact_slice"
 LOOK_S = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """How far a removal is: `share` of the keys, as they lie, was looked at, from 0 to 1."""
+
+    share: float
+    removed_count: int
+    seconds: float
+
+
+@dataclass(slots=True)
+class _Seen:
+    """A removal since this member sees it; `ends` are the keys it lies between, once known."""
+
+    began_s: float
+    removed_count: int
+    ends: tuple[bytes, bytes] | None = None
+
+
 class Sweep:
     """The removal on one member."""
 
-    def __init__(self, replica: Replica, mvcc: Mvcc, alarms: Alarms) -> None:
+    def __init__(
+        self, replica: Replica, mvcc: Mvcc, alarms: Alarms, clock_s: Callable[[], float]
+    ) -> None:
         """Nothing is removed before `start`, or something applied says that there is work."""
         self._alarms = alarms
+        self._clock_s = clock_s
+        self._seen: _Seen | None = None
         self._replica = replica
         self._mvcc = mvcc
         self._is_running = False
@@ -53,9 +79,34 @@ class Sweep:
         if not any(row[1] == meta and row[2] == COMPACTING_KEY for row in changes.writes):
             return
         if self._has_work():
+            self._look_at()
             self._go_on()
         else:
             self._finish()
+
+    def removal(self) -> Removal | None:
+        """How far it is, for whoever looks; None = nothing is left to be removed."""
+        if not self._has_work():
+            return None
+        seen = self._look_at()
+        view, history = self._replica.view, self._mvcc.history
+        place = view.get(self._mvcc.meta, COMPACTING_KEY) or b""
+        if seen.ends is None:
+            first = Walk(view, history, b"", None).take(1)
+            last = view.scan(history, reverse=True, limit=1)
+            if first and last:
+                seen.ends = first[0][0], last[0][0]
+        return Removal(
+            share=share_of(*seen.ends, place) if seen.ends else 0.0,
+            removed_count=self._mvcc.counts.compacted - seen.removed_count,
+            seconds=self._clock_s() - seen.began_s,
+        )
+
+    def _look_at(self) -> _Seen:
+        """What was seen of it; from now on, if it is new."""
+        if self._seen is None:
+            self._seen = _Seen(self._clock_s(), self._mvcc.counts.compacted)
+        return self._seen
 
     def on_switched(self) -> None:
         """A snapshot has replaced everything: perhaps the removal is in it."""
@@ -73,6 +124,7 @@ class Sweep:
 
     def _finish(self) -> None:
         """Make the removal durable, so that sizes are true, and tell who waits."""
+        self._seen = None
         waiting, self._waiting = self._waiting, []
 
         def durable(_error: RoostError | None) -> None:

@@ -28,7 +28,7 @@ import logging
 import shutil
 import uuid
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,6 +55,7 @@ from roost.member.cluster.roster import (
 from roost.member.config import MemberConfig, added_anew
 from roost.member.directory.peek import Peeked, peek_store
 from roost.member.directory.store_record import (
+    Moving,
     RecordFile,
     StoreRecord,
     open_record,
@@ -104,6 +105,7 @@ class Home:
     record_file: RecordFile
     world: World
     _on_moved: Callable[[RoostError | None], None] | None = None
+    moving: Moving | None = None
 
     @property
     def record(self) -> StoreRecord:
@@ -148,7 +150,7 @@ class Home:
         self.store.switch(keeper)
         self.keeper = keeper
         self.configuration = read_configuration(self.store.view)
-        on_moved, self._on_moved = self._on_moved, None
+        on_moved, self._on_moved, self.moving = self._on_moved, None, None
         if on_moved is not None:
             on_moved(StoreReplaced("a snapshot has replaced the store"))
         return old
@@ -167,17 +169,17 @@ class Home:
         self._on_moved = done
         old, held = self.store_directory, self.record
         record = held.successor(self.data_dir, held.index, held.term)
-        directory = self.data_dir / record.directory
+        self.moving = moving = Moving(self.data_dir / record.directory, self.world.clock_s())
 
         def moved(index: int, _term: int) -> None:
             self.record_file.save(record)
-            self._on_moved = None
+            self._on_moved = self.moving = None
             on_left(old)
             logger.info("the store was defragmented at entry %d", index)
             done(None)
 
         # What is only in memory yet, deletions above all, would be missing in the new one.
-        self.store.make_durable(lambda: self.store.move(directory, moved))
+        self.store.make_durable(lambda: self.store.move(moving.directory, moved))
 
     def remember_peers(self, urls: Sequence[str]) -> None:
         """Keep where the other members are: a store that must be fetched cannot say it."""
@@ -211,13 +213,10 @@ def _place(data_dir: Path, fetched: Path, record: StoreRecord) -> None:
 
 def place_store(data_dir: Path, fetched: Path, index: int, term: int, world: World) -> None:
     """Give a directory that nobody has opened a snapshot as its store, its first or a new one."""
-    file = renew_record(world.disk, data_dir)
-    try:
+    with closing(renew_record(world.disk, data_dir)) as file:
         record = file.record.successor(data_dir, index, term)
         _place(data_dir, fetched, record)
         file.save(record)
-    finally:
-        file.close()
 
 
 def open_home(

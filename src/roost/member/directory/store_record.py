@@ -42,6 +42,14 @@ class StoreRecord(msgspec.Struct, frozen=True, kw_only=True):
         return StoreRecord(number=number, index=index, term=term, peers=self.peers)
 
 
+@dataclass(frozen=True, slots=True)
+class Moving:
+    """A store that is being rewritten in a directory of its own, which the record will name."""
+
+    directory: Path
+    began_s: float
+
+
 @dataclass(slots=True)
 class RecordFile:
     """The open record; close it.  `is_whole`: both copies say the same."""

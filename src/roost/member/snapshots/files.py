@@ -3,6 +3,7 @@
 import struct
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from pathlib import Path
 
 from roost.member.directory.home import Home
@@ -14,6 +15,15 @@ from roost.raft import Core, Entry, EntryKind
 # An increment is entries one after another: u64 index, u64 term, u8 kind, u32 length, payload.
 ENTRY_HEAD = struct.Struct(">QQBI")
 _PAGE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Defragmentation:
+    """How far one is: nothing is written as long as what was applied is made durable first."""
+
+    written_bytes: int
+    total_bytes: int
+    seconds: float
 
 
 class Files:
@@ -36,6 +46,21 @@ class Files:
             self._snapshots.spawn(self._snapshots.remove(directory))
 
         self._home.defragment(told_read(done), on_left=leave)
+
+    def defragmentation(self) -> Defragmentation | None:
+        """How far one is; None = there is none."""
+        moving = self._home.moving
+        if moving is None:
+            return None
+        try:
+            written = (moving.directory / "data.mdb").stat().st_size
+        except OSError:  # it is not made yet
+            written = 0
+        return Defragmentation(
+            written_bytes=written,
+            total_bytes=self._home.store.statistics().db_in_use_bytes,
+            seconds=self._home.world.clock_s() - moving.began_s,
+        )
 
     def make_durable(self, done: ReadDone) -> None:
         """Make everything applied so far durable in the store; `done(None)` follows."""

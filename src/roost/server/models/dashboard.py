@@ -17,7 +17,7 @@ from roost.dashboard import (
     StorePages,
 )
 from roost.dashboard.configured import rows_of
-from roost.dashboard.endpoints import ENDPOINTS
+from roost.dashboard.endpoints import ENDPOINTS, TREE_ROWS_FROM
 from roost.dashboard.interface import BODY_BYTES_MAX
 from roost.errors import RoostError
 from roost.etcd.access.judge import Judge, somebody
@@ -164,14 +164,23 @@ def _attach(ground: Ground) -> Attached:
 
     settings = rows_of(ground.serving.settings, ground.serving.origins)
     desk = BackupDesk(member.files, member.config.name, ground.shelved, ground.clock_s)
-    pages = StorePages(MemberStorage(ground.embedded), desk)
+    pages = StorePages(MemberStorage(ground.embedded, ground.shown.removal), desk)
     interface = Interface(hub, BorderRights(border), log, settings, pages.answers)
     return Attached(
         start=start,
         stop=stop,
         close=desk.close,
         pages=[
-            Page(path=it, answer=interface.answer, body_bytes_max=BODY_BYTES_MAX) for it in PATHS
+            # A key of a tree that a request has written can be asked for.
+            Page(
+                path=TREE_ROWS_FROM.path,
+                answer=interface.answer,
+                body_bytes_max=BODY_BYTES_MAX + 2 * ground.serving.port.message_bytes_max,
+            ),
+            *(
+                Page(path=it, answer=interface.answer, body_bytes_max=BODY_BYTES_MAX)
+                for it in PATHS
+            ),
         ],
         endpoints=ENDPOINTS,
     )

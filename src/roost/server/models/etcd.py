@@ -51,6 +51,7 @@ def _attach(ground: Ground) -> Attached:
         return [(member_id, AlarmType.Name(kind)) for member_id, kind in services.alarms.raised]
 
     ground.shown.alarms = raised
+    ground.shown.removal = services.removal
     v2 = [
         DirectPage(
             prefix=prefix,

@@ -16,6 +16,7 @@ from roost.call import Caller, Route
 from roost.database.aio import Database
 from roost.database.embedded import Embedded
 from roost.endpoint import Endpoint
+from roost.etcd import Removal
 from roost.etcd.border import Border
 from roost.exchange import Answerer, Beginner, FlowAnswerer
 from roost.figures import Family, Figure
@@ -51,6 +52,8 @@ class Shown:
     figures: Callable[[], Iterable[Family]] = tuple
     # Ids of members, 0 = of none, and names of the alarms that are raised for them.
     alarms: Callable[[], Sequence[tuple[int, str]]] = tuple
+    # How far what was compacted is removed.
+    removal: Callable[[], Removal | None] = lambda: None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,7 @@
 """A member's trees and state, as the dashboard asks for them."""
 
+from collections.abc import Callable
+
 import msgspec
 
 from roost.children import Ended, run_module
@@ -13,11 +15,13 @@ from roost.dashboard.storing import (
     TreeCount,
     TreePage,
     TreeRow,
+    Work,
 )
 from roost.database.catalogue import NAMES_MAX, names_from, page_from
 from roost.database.counting import CountedTrees
 from roost.database.embedded import Embedded
 from roost.errors import Overloaded, RoostError
+from roost.etcd import Removal
 
 COUNTING = "roost.database.counting"
 
@@ -29,9 +33,10 @@ class CountingFailed(RoostError):
 class MemberStorage:
     """One member's."""
 
-    def __init__(self, embedded: Embedded) -> None:
-        """Nothing is counted."""
+    def __init__(self, embedded: Embedded, removal: Callable[[], Removal | None]) -> None:
+        """Nothing is counted; `removal()` is how far what was compacted is removed."""
         self._embedded = embedded
+        self._removal = removal
         self._is_counting = False
 
     def state(self) -> StorageState:
@@ -61,7 +66,36 @@ class MemberStorage:
                 )
                 for it in self._embedded.deriving.statuses()
             ],
+            works=self._works(),
         )
+
+    def _works(self) -> list[Work]:
+        """What takes long, and how far it is."""
+        found = []
+        if (rewriting := self._embedded.member.files.defragmentation()) is not None:
+            written, total = rewriting.written_bytes, rewriting.total_bytes
+            found.append(
+                Work(
+                    kind="defragmentation",
+                    phase="writing the new file" if written else "writing what was applied",
+                    share=min(1.0, written / max(1, total)),
+                    done_count=written,
+                    unit="bytes",
+                    seconds=rewriting.seconds,
+                )
+            )
+        if (removal := self._removal()) is not None:
+            found.append(
+                Work(
+                    kind="compaction",
+                    phase="removing what nobody can see any more",
+                    share=removal.share,
+                    done_count=removal.removed_count,
+                    unit="revisions",
+                    seconds=removal.seconds,
+                )
+            )
+        return found
 
     def trees(self, after: str, limit: int) -> TreePage:
         """Trees by name, behind a name."""

@@ -1,6 +1,6 @@
 // Members, their latencies, alarms, graphs, what has happened; and changes of members.
 
-import { call } from "../api.js";
+import { call, mayAll } from "../api.js";
 import { chart } from "../chart.js";
 import { GRAPHS } from "../cluster.js";
 import { agreed, button, command, doing, field, fill, h, refresh, say, table } from "../dom.js";
@@ -101,6 +101,7 @@ function actionsOf(cluster, told) {
     say(`${title}: done`);
   });
   return (row) => {
+    if (!mayAll()) return "";
     const name = row.name || row.id, ID = numberOf(row.id);
     const leads = cluster.state.leader === row.id;
     const small = { class: "small", "data-of": row.id };
@@ -128,8 +129,8 @@ function alarmRow(cluster, it) {
     if (!await agreed(`Disarm ${it.alarm}`, lines, "Disarm")) return;
     await call("maintenance/alarm", { action: "DEACTIVATE", memberID, alarm: it.alarm });
   });
-  return h("li", { class: "bad" }, `${it.alarm} at ${cluster.nameOf(it.member)} `, button("Disarm", clear,
-    { class: "small", "data-of": `${it.alarm} ${it.member}` }));
+  return h("li", { class: "bad" }, `${it.alarm} at ${cluster.nameOf(it.member)} `, mayAll() ? button("Disarm", clear,
+    { class: "small", "data-of": `${it.alarm} ${it.member}` }) : "");
 }
 
 /** Where the page of the leader is, for what only it does; nothing when this is it. */
@@ -149,7 +150,7 @@ export function open(place, { cluster, signal }) {
   const latencyGraph = chart();
   const told = h("div", {});
   const actions = actionsOf(cluster, told);
-  place.append(summary, alarms, members, h("section", { class: "card" }, adding(told), told),
+  place.append(summary, alarms, members, mayAll() ? h("section", { class: "card" }, adding(told), told) : "",
     h("div", { class: "columns" }, graphs.map((it) => h("section", { class: "card" }, it.element))),
     h("div", { class: "columns" }, latencies, h("section", { class: "card" }, latencyGraph)),
     h("section", { class: "card" }, h("h2", {}, "What has happened here of late"), news),

@@ -2,6 +2,7 @@
 
 import { page } from "../api.js";
 import { agreed, button, command, doing, field, fill, h, refresh, say, table } from "../dom.js";
+import { bar } from "../progress.js";
 import { bytesText, durationText, numberText, shellText } from "../words.js";
 
 const PAGE = 200, LOOK_MS = 1000;
@@ -63,6 +64,8 @@ async function standing(links, joining, signal) {
     { name: "Behind", isNumber: true }, "Trouble"], (said.links ?? []).map(linkRow)));
   const share = stats.share ?? 1;
   refresh(joining, h("p", {}, `This member counts as ${stats.name}: ${stats.error || stats.phase || stats.state}`),
+    stats.purging && bar("Purging", { phase: "removing what nobody needs", done: stats.purging.done, total: stats.purging.total,
+      unit: "counters", seconds: stats.purging.seconds }),
     share < 1 && h("label", {}, `It has ${Math.round(100 * share)} % of the seed's names`,
       h("progress", { max: 1, value: share })),
     table("Who counts", ["Name", "Standing", "Serves"], topology.nodes.map((it) => [it.name, it.standing, it.ready ? "yes" : "not yet"])),
@@ -73,12 +76,14 @@ async function standing(links, joining, signal) {
 export async function open(place, { signal }) {
   await listing(place, signal);
   const links = h("section", { class: "card", id: "links" }), joining = h("section", { class: "card" });
+  const proven = (proof) => Object.entries(proof).map(([name, version]) => `${name} up to its change ${numberText(version)}`).join(", ") || "nothing";
   const purge = doing(async () => {
-    const lines = ["What was deleted is remembered until all members know of it. A purge removes that for good, when every member has proved that it does.",
-      "roost counter purge"];
+    const would = await page("/counters/purge?dry_run=true", { method: "POST" });
+    const lines = ["What was deleted is remembered until all members know of it. A purge removes that for good, as far as every member has said that it does.",
+      `All have heard, and it would be removed: ${proven(would.proof)}.`, "roost counter purge --dry-run; roost counter purge"];
     if (!await agreed("Purge", lines, "Purge")) return;
     const { proof } = await page("/counters/purge", { method: "POST" });
-    say(`purged: ${typeof proof === "string" ? proof : JSON.stringify(proof)}`);
+    say(`purged: ${proven(proof)}`);
   });
   place.append(links, joining, h("section", { class: "card" }, button("Purge what was deleted", purge, { class: "danger" }),
     command("roost counter links")));

@@ -1,7 +1,7 @@
 // The member that serves this page: who it is, all its figures as they change, its addresses.
 
-import { page } from "../api.js";
-import { button, command, doing, field, h, refresh, say, table } from "../dom.js";
+import { isDenied, mayAll, page } from "../api.js";
+import { button, command, doing, field, fill, h, refresh, say, table } from "../dom.js";
 import { protocolsOf, servicesOf } from "../endpoints.js";
 import { durationText, momentText, numberText } from "../words.js";
 
@@ -28,7 +28,17 @@ function logCard(signal) {
     const set = Object.entries(said.levels).map(([name, it]) => `${name}: ${it}`);
     refresh(told, set.length ? `Changed: ${set.join(", ")}` : "Every room says what --log-level lets through.");
   };
-  const look = async () => take(await page(`log?after=${after}`, { signal }));
+  let isTold = true;
+  const look = async () => {
+    if (!isTold) return;
+    try {
+      take(await page(`log?after=${after}`, { signal }));
+    } catch (error) {
+      if (!isDenied(error)) throw error;
+      isTold = false;
+      fill(card, h("h2", {}, "Log"), h("p", { class: "quiet" }, "Log and settings of a member are for root."));
+    }
+  };
   const change = doing(async () => {
     const wanted = level.input.value === LEVELS[4] ? "" : level.input.value;
     const body = JSON.stringify({ module: module.input.value, level: wanted });
@@ -74,7 +84,7 @@ export async function open(place, { cluster, signal }) {
   const log = logCard(signal);
   let before = {}, beforeMs = 0;
   place.append(about, h("section", { class: "card" }, h("div", { class: "row" }, wanted.element), figures,
-    command("roost status")), log.card, settingsCard(), endpointsCard());
+    command("roost status")), log.card, mayAll() ? settingsCard() : "", endpointsCard());
 
   const showAbout = () => {
     const row = cluster.state?.members.find((it) => it.is_here);

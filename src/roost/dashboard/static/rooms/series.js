@@ -22,6 +22,7 @@ class Room {
     this.list = h("div", { id: "series" });
     this.graph = chart({ id: "graph" });
     this.points = h("div", { id: "points" });
+    this.stretch = h("p", { class: "quiet", id: "stretch" });
     this.tools = h("div", {});
     this.graph.onzoom = ([from, to]) => { this.from = from; this.to = to; doing(() => this.draw())(); };
     const spans = SPANS.map(([name, seconds]) => button(`Last ${name}`, doing(() => {
@@ -33,7 +34,7 @@ class Room {
       this.prefix.element, this.tag.element, h("button", { type: "submit" }, "Look")), this.list, command("roost series ls")),
     h("section", { class: "card" }, h("div", { class: "row" }, this.window.element, this.aggregate.element, this.zone.element,
       button("All there is", doing(() => { this.from = this.to = null; return this.draw(); }), { class: "small" }), spans),
-    this.graph, h("p", { class: "quiet" }, "Mark a stretch of the graph to ask for it alone."), this.tools, this.points));
+    this.graph, this.stretch, this.tools, this.points));
   }
 
   async look(after = "", held = []) {
@@ -73,6 +74,8 @@ class Room {
 
   async draw() {
     const { query } = this;
+    fill(this.stretch, query.from === null ? "All there is. " : `From ${momentText(query.from)} to ${momentText(query.to)}. `,
+      "Mark a stretch of the graph to ask for it alone.");
     if (!query.names.length) {
       this.graph.show("Nothing is chosen", "", []);
       fill(this.points);

@@ -1,15 +1,17 @@
 // What each member's store and disk hold; giving back what is free; equality of members; trees and backups.
 
-import { call, page } from "../api.js";
+import { call, isDenied, page } from "../api.js";
 import { backupsCard } from "../backups.js";
 import { agreed, button, command, doing, fill, h, refresh, say, table } from "../dom.js";
+import { bar } from "../progress.js";
 import { treesCard } from "../trees.js";
 import { bytesText, numberText } from "../words.js";
 
 const COLUMNS = ["Member", { name: "Store", isNumber: true }, { name: "In use", isNumber: true }, { name: "Quota", isNumber: true },
   { name: "Disk free", isNumber: true }, { name: "Entries kept in the journal", isNumber: true },
   { name: "Applied, not yet in the file", isNumber: true }];
-const STATE_MS = 2000;
+const STATE_MS = 2000, WORK_MS = 400;
+const WORKS = { defragmentation: "Giving back what is free", compaction: "Forgetting history" };
 
 function rowOf(row) {
   const it = row.facts;
@@ -41,12 +43,18 @@ function stateCard(said) {
     { name: "Waiting", isNumber: true }], derived) : null];
 }
 
-function toolsCard() {
+/** Bars of what takes long here, whoever has asked for it. */
+const bars = (works) => works.map((it) => bar(WORKS[it.kind] ?? it.kind,
+  { phase: it.phase, done: it.done_count, share: it.share, unit: it.unit, seconds: it.seconds }));
+
+function toolsCard(hurry) {
   const hashed = h("p", { id: "hashed" });
   const defragment = doing(async () => {
     const lines = ["This member's file is written anew, without what is free in it; it goes on meanwhile, slower.", "roost defrag"];
     if (!await agreed("Give back what is free", lines, "Do it")) return;
-    await call("maintenance/defragment");
+    const done = call("maintenance/defragment");
+    hurry();
+    await done;
     say("it was written anew");
   });
   const compact = doing(async () => {
@@ -54,6 +62,7 @@ function toolsCard() {
     const lines = [`What keys were before revision ${header.revision} will be gone.`, `roost compact ${header.revision}`];
     if (!await agreed("Forget history", lines, "Forget it")) return;
     await call("kv/compaction", { revision: header.revision });
+    hurry();
     say(`history before revision ${header.revision} is forgotten`);
   });
   const hash = doing(async () => {
@@ -66,7 +75,11 @@ function toolsCard() {
 
 export async function open(place, { cluster, signal }) {
   const stores = h("section", { class: "card", id: "stores" }), state = h("div", { id: "state" });
-  place.append(stores, h("section", { class: "card" }, h("h2", {}, "This member"), state, toolsCard()));
+  const works = h("div", { id: "works", role: "status" });
+  let timer = 0;
+  const hurry = () => { clearTimeout(timer); timer = setTimeout(again, 0); };
+  const tools = h("div", {}, toolsCard(hurry));
+  place.append(stores, h("section", { class: "card" }, h("h2", {}, "This member"), state, works, tools));
   const show = () => {
     if (cluster.state) refresh(stores, table("Stores", COLUMNS, cluster.state.members.map(rowOf)));
   };
@@ -74,17 +87,26 @@ export async function open(place, { cluster, signal }) {
   show();
   const look = async () => {
     const said = await page("storage", { signal });
-    if (!signal.aborted) refresh(state, stateCard(said));
+    if (signal.aborted) return;
+    refresh(state, stateCard(said));
+    refresh(works, bars(said.works));
+    clearTimeout(timer);
+    timer = setTimeout(again, said.works.length ? WORK_MS : STATE_MS);
   };
+  const again = () => look().catch((error) => {
+    if (error.name === "AbortError") return;
+    say(error.message, true);
+    timer = setTimeout(again, STATE_MS);
+  });
+  signal.addEventListener("abort", () => clearTimeout(timer));
   // Whoever may not see it sees the rest.
   try {
     await look();
   } catch (error) {
     if (signal.aborted) return;
     fill(state, h("p", { class: "quiet" }, `More of this member, its trees and backups are for root: ${error.message}`));
+    if (isDenied(error)) tools.remove();
     return;
   }
-  const timer = setInterval(() => look().catch((error) => { if (error.name !== "AbortError") say(error.message, true); }), STATE_MS);
-  signal.addEventListener("abort", () => clearInterval(timer));
   place.append(treesCard(signal), backupsCard(signal));
 }

@@ -1,6 +1,6 @@
 // Users, roles and permissions; and who may read or write a key.
 
-import { call } from "../api.js";
+import { call, isDenied, signedIn } from "../api.js";
 import { agreed, button, command, doing, field, fill, h, say, table } from "../dom.js";
 import { bytesOf, compareBytes, fromBase64, keyText, prefixEnd, shellText, toBase64 } from "../words.js";
 
@@ -108,8 +108,26 @@ function askingCard(held) {
     key.element, h("button", { type: "submit" }, "Look")), shown);
 }
 
+/** What whoever has signed in may, who may not see all users. */
+async function ownCard({ name, roles }) {
+  const held = await Promise.all(roles.map(async (role) => ({ role, perm: (await call("auth/role/get", { role })).perm ?? [] })));
+  const rows = held.flatMap(({ role, perm }) => perm.map((it) => [role, (it.permType ?? "READ").toLowerCase(),
+    h("code", {}, rangeText(fromBase64(it.key), fromBase64(it.range_end)))]));
+  return h("section", { class: "card", id: "own" }, h("p", {}, `You are ${name}; users and roles are root's to see and to change.`),
+    rows.length ? table("What you may", ["By the role", "May", "Keys"], rows) : h("p", {}, "No role of yours lets you do anything."),
+    command(`roost user get ${shellText(name)}`));
+}
+
 export async function open(place, { signal, again }) {
-  const held = await everything();
+  let held;
+  try {
+    held = await everything();
+  } catch (error) {
+    if (!isDenied(error) || !signedIn()) throw error;
+    const own = await ownCard(signedIn());
+    if (!signal.aborted) place.append(own);
+    return;
+  }
   if (signal.aborted) return;
   place.append(h("p", {}, held.isOn ? "Users are on: whoever asks has to sign in."
     : h("span", { class: "warn" }, "Users are off: whoever reaches a member may do everything. "), !held.isOn && h("code", {}, "roost auth enable")),
