@@ -366,7 +366,7 @@ class Loop:
             parts.home.store.invariants()
             parts.home.journal.invariants()
             if self._ticks % TRIM_TICKS == 0:
-                self._trim()
+                parts.persistence.between_writes(self._trim)
                 parts.snapshots.copies.drop_idle()
         except Exception as error:  # noqa: BLE001 - whatever it is, our state is in doubt
             self.fail(error)
@@ -380,8 +380,6 @@ class Loop:
         """
         journal, store = self._journal, self.parts.home.store
         index = min(store.durable_index, self._core.retained_index() - 1)
-        if self.parts.persistence.outstanding_count:
-            return
         in_use_bytes = store.statistics().in_use_bytes
         if trim(journal, index, entries=self._trailing_entries, in_use_bytes=in_use_bytes):
             logger.info("trimmed the journal to entry %d", journal.first_index)

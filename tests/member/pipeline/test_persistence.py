@@ -10,7 +10,7 @@ import pytest
 from roost.journal import Batch, JournalBroken
 from roost.journal.batch import Write
 from roost.member.events import DiskSlow, Event
-from roost.member.machine.worker import OneThread, Worker
+from roost.member.machine.worker import OneThread, Result, Worker
 from roost.member.pipeline.persistence import Persistence
 from roost.raft import Entry, EntryKind, HardState, Ready
 from roost.sim.members.loop import pass_time, run_virtually
@@ -136,6 +136,80 @@ def test_a_slow_disk_gets_a_thread_and_a_fast_one_the_loop_again() -> None:
         assert bench.durable == list(range(1, 301))
 
     asyncio.run(story())
+
+
+class HeldWorker:
+    """Does what it was given when the test says so."""
+
+    def __init__(self) -> None:
+        self.given: list[Callable[[], None]] = []
+
+    def submit(
+        self,
+        call: Callable[[], Result],
+        answer: Callable[[Result], None],
+        fail: Callable[[BaseException], None],
+    ) -> None:
+        def work() -> None:
+            try:
+                result = call()
+            except JournalBroken as error:
+                fail(error)
+            else:
+                answer(result)
+
+        self.given.append(work)
+
+    def shutdown(self) -> None:
+        """Nothing waits in a test that ends."""
+
+
+def test_an_errand_in_the_journal_is_done_between_two_writes() -> None:
+    """The journal was never trimmed while something always waited for the thread."""
+    worker, done = HeldWorker(), list[int]()
+    bench = Bench(limit_ms=0, make_worker=lambda: worker)
+
+    def errand() -> None:
+        done.append(bench.journal.calls[-1][1] if bench.journal.calls else 0)
+
+    bench.persistence.between_writes(errand)
+    assert done == [0]
+    for _ in range(3):
+        bench.persist(ms=1)
+        bench.persistence.between_writes(errand)
+    assert done == [0]
+    worker.given.pop()()
+    assert bench.journal.calls == [("prepare", 1), ("write", 1), ("finish", 1), ("prepare", 3)]
+    assert done == [0, 1]
+    worker.given.pop()()
+    assert done == [0, 1]
+
+
+def test_an_errand_waits_for_a_mark_too() -> None:
+    worker, done = HeldWorker(), list[int]()
+    bench = Bench(limit_ms=0, make_worker=lambda: worker)
+    bench.persistence.mark()
+    bench.persistence.between_writes(lambda: done.append(1))
+    assert not done
+    worker.given.pop()()
+    assert done
+
+
+@pytest.mark.parametrize("behind", ["a write", "a mark"])
+def test_an_errand_that_fails_is_told(behind: str) -> None:
+    worker = HeldWorker()
+    bench = Bench(limit_ms=0, make_worker=lambda: worker)
+
+    def errand() -> None:
+        raise JournalBroken("the manifest could not be saved")
+
+    if behind == "a mark":
+        bench.persistence.mark()
+    else:
+        bench.persist(ms=1)
+    bench.persistence.between_writes(errand)
+    worker.given.pop()()
+    assert [type(it) for it in bench.errors] == [JournalBroken]
 
 
 def test_on_the_thread_order_is_kept_and_nothing_is_promised_early() -> None:

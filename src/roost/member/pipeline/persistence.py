@@ -77,6 +77,7 @@ class Persistence:
         self._outstanding: deque[Ready] = deque()
         self._writing_count = 0  # those at the front that the thread has
         self._batch: Batch | None = None
+        self._errand: Callable[[], None] | None = None
         self._mark_count = 0
         self._asked_count = 0  # what the thread has been asked and not yet answered
         # Made by `close`, which waits for it.
@@ -175,6 +176,8 @@ class Persistence:
         if self._batch.hard_state is not None or self._batch.writes:
             self._note(took_s)
         self._journal.finish(self._batch)
+        self._batch = None
+        self._run_errand()
         if self._drained is not None:
             return  # it is in the journal; nobody is promised anything any more
         # What these lead to waits behind them, also while the thread has nothing to do.
@@ -186,6 +189,19 @@ class Persistence:
             thread, self._worker = self._worker, None
             assert thread is not None, "it has just written"
             thread.shutdown()
+
+    def between_writes(self, work: Callable[[], None]) -> None:
+        """Have `work` done while nothing is written: now, or behind what is; the newest asked for.
+
+        Readys may wait meanwhile: under load on a slow disk there is no moment without any.
+        """
+        self._errand = work
+        self._run_errand()
+
+    def _run_errand(self) -> None:
+        if self._errand is not None and self._batch is None and not self._mark_count:
+            work, self._errand = self._errand, None
+            work()
 
     def mark(self) -> None:
         """Say durably that all is durable; only while nothing is outstanding."""
@@ -200,6 +216,10 @@ class Persistence:
 
     def _on_marked(self, _nothing: None) -> None:
         self._mark_count -= 1
+        try:
+            self._run_errand()
+        except Exception as error:  # noqa: BLE001 - as above
+            self._on_failure(error)
         self._on_answered()
 
     def _on_not_marked(self, error: BaseException) -> None:
