@@ -494,3 +494,20 @@ def test_requests_of_a_connection_take_one_timer(monkeypatch: pytest.MonkeyPatch
         await close(writer)
 
     run_port(story)
+
+
+def test_a_client_that_closes_its_side_is_no_error() -> None:
+    """A loop of asyncio's own tells its protocol, which knew nothing of that: a fatal error."""
+    said: list[dict[str, Any]] = []
+
+    async def story(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, it: said.append(it))
+        writer.write(GOOD + b"hello")
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200")
+        assert await reader.readexactly(5) == b"hello"
+        writer.write_eof()
+        assert await reader.read() == b"", "the other side closes as well"
+
+    run(story)
+    assert said == []

@@ -1,5 +1,7 @@
 """The stack of layers: every state that is held reads as it was, whatever happens above it."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -144,11 +146,11 @@ def test_no_part_of_a_merge_is_long() -> None:
 def test_what_is_dropped_is_freed_a_part_a_call(how: str) -> None:
     """Issue 14: four million rows of a lease that had ended were freed in one step of 0.2 s."""
     large = LayerStack()
-    large.add(layer_of(50_000))
+    large.add(layer_of(12_000))
     layers = list(large.layers)
     hold = large.hold() if how == "released" else None
     if how == "cleared":
-        assert steps_of(large.clear) < 200
+        assert steps_of(large.clear) < 300
     else:
         large.flush()
         assert steps_of(large.on_flushed) < 200
@@ -161,10 +163,146 @@ def test_what_is_dropped_is_freed_a_part_a_call(how: str) -> None:
     assert below.scan(TREE) == [(b"00000000", b"below")]
     left = [large.old_count]
     while large.old_count:
-        assert steps_of(large.free) < 25_000
+        assert steps_of(large.free) < 5 * stack.FREED_COUNT
         left.append(large.old_count)
-    assert left[0] == 50_000
-    assert len(left) >= 5
+    assert left[0] == 12_000
+    assert {before - after for before, after in pairwise(left)} == {stack.FREED_COUNT}
+
+
+def test_small_layers_that_are_dropped_together_are_freed_a_part_a_call() -> None:
+    """Each has few keys, of which a thousand layers have many."""
+    many = LayerStack()
+    holds = list[Held]()
+    for number in range(20):
+        many.add(layer_of(100, begin=100 * number))
+        holds.append(many.hold())
+    many.flush()
+    many.on_flushed()
+    for hold in holds[:-1]:
+        many.release(hold)
+    assert many.old_count == 0, "the last hold has them all"
+    many.release(holds[-1])
+    assert many.old_count == 2000 - stack.FREED_COUNT
+    many.free()
+    assert many.old_count == 2000 - 2 * stack.FREED_COUNT
+
+
+def test_a_layer_that_was_merged_into_another_is_freed_a_part_a_call() -> None:
+    merged = LayerStack()
+    for begin in range(0, 40_000, 10_000):
+        merged.add(layer_of(10_000, begin=begin))
+    while merged.old_count == 0:
+        merged.merge(1000)
+    assert merged.old_count == 10_000
+    view = View(merged.layers, DictBase({}))
+    assert [view.get(TREE, b"%08d" % number) for number in (0, 15_000, 39_999)] == [b"v"] * 3
+
+
+def test_a_dropped_layer_hides_nothing_of_what_is_in_the_base_by_then() -> None:
+    """An operation that runs over many turns has the layers of its first one.
+
+    Of a layer that was dropped keys went and deleted ranges stayed: what was written behind such a
+    deletion was in the base, and hidden.
+    """
+    dropped = LayerStack()
+    layer = Layer()
+    layer.delete_range(TREE, b"", None)
+    for number in range(stack.FREED_COUNT):
+        layer.put(TREE, b"%08d" % number, b"v")
+    dropped.add(layer)
+    base = DictBase({b"before": b"deleted"})
+    its = View(list(dropped.layers), base)
+    dropped.flush()
+    base.rows = {b"%08d" % number: b"v" for number in range(stack.FREED_COUNT)}
+    dropped.on_flushed()
+    assert its.get(TREE, b"00000000") == b"v"
+    assert its.has(TREE, b"00000000")
+    assert its.scan(TREE) == sorted(base.rows.items())
+    assert its.scan(TREE, reverse=True) == sorted(base.rows.items(), reverse=True)
+
+
+class Freeing(RuleBasedStateMachine):
+    """Beside the counts: layers of a few keys and ranges, of which a turn may pay for some."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patch = pytest.MonkeyPatch()
+        for name, value in (("FREED_COUNT", 1), ("PAID_COUNT", 8), ("PUSH_COUNT_MIN", 12)):
+            self.patch.setattr(stack, name, value)
+        self.stack = LayerStack()
+        self.holds: list[Held] = []
+        self.begin = 0
+        # What was written since nothing was to be freed, and not paid for; what layers had at most.
+        self.unpaid = self.most = 0
+
+    def in_layers(self) -> int:
+        layers = [*self.stack.layers, *(it for hold in self.holds for it in hold.layers)]
+        return sum(it.row_count for it in dict.fromkeys(layers))
+
+    @rule(count=st.integers(0, 16), range_count=st.integers(0, 3))
+    def turn(self, count: int, range_count: int) -> None:
+        """Something is written, and some is freed."""
+        layer = layer_of(count, begin=self.begin)
+        for number in range(self.begin, self.begin + range_count):
+            layer.delete_range(TREE + 1, b"%08d" % number, b"%08d+" % number)
+        self.begin += count + range_count
+        before = self.stack.old_count
+        self.unpaid += (count + range_count) if before else 0
+        self.stack.add(layer)
+        self.note()
+        paid = min(self.unpaid, stack.PAID_COUNT)
+        self.stack.free()
+        freed = before - self.stack.old_count
+        assert freed == min(before, stack.FREED_COUNT + paid), "no more, and no less"
+        self.unpaid = self.unpaid - paid if self.stack.old_count else 0
+
+    def note(self) -> None:
+        self.most = max(self.most, self.in_layers())
+
+    @rule()
+    def hold(self) -> None:
+        if len(self.holds) < 3:
+            self.holds.append(self.stack.hold())
+
+    @rule(which=st.integers(0, 2))
+    def release(self, which: int) -> None:
+        if self.holds:
+            self.stack.release(self.holds.pop(which % len(self.holds)))
+
+    @rule()
+    def flush(self) -> None:
+        if not self.stack.is_flushing:
+            self.stack.flush()
+
+    @rule()
+    def be_flushed(self) -> None:
+        if self.stack.is_flushing:
+            self.stack.on_flushed()
+
+    @rule(count_max=st.integers(1, 20))
+    def merge(self, count_max: int) -> None:
+        self.stack.merge(count_max)
+        self.note()
+
+    @invariant()
+    def it_keeps_up(self) -> None:
+        assert self.stack.unpaid_count == self.unpaid
+        assert self.stack.old_count <= self.most + self.unpaid
+        if not self.stack.old_count:
+            self.most = self.in_layers()
+
+    def teardown(self) -> None:
+        """As soon as less is written than a turn pays for, nothing is left unpaid, and all goes."""
+        for _ in range(self.stack.old_count + self.unpaid):
+            self.turn(stack.PAID_COUNT - 1, 0)
+        assert self.stack.old_count == 0 == self.stack.unpaid_count
+        self.patch.undo()
+
+
+Freeing.TestCase.settings = settings(
+    max_examples=50 * SAMPLES, stateful_step_count=40, deadline=None
+)
+test_freeing_keeps_up_with_what_is_written = Freeing.TestCase
 
 
 def test_what_is_kept_for_holds_alone_is_counted() -> None:

@@ -1,24 +1,38 @@
 """Walks: what is read in parts is what is there, and no part is long whatever it passes (D14)."""
 
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from shutil import rmtree
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roost.store import base_reader
+from roost.store import view as view_module
 from roost.store import walk as walk_module
 from roost.store.base import open_sealed
 from roost.store.base_writer import BaseWriter
 from roost.store.layer import Layer
-from roost.store.view import View
+from roost.store.long_keys import Cut
+from roost.store.view import GAPS_A_PART, View
 from roost.store.walk import PASSED_MAX, Walk
 from tests.steps import steps_of
 from tests.store.stacks import KEYS, STOPS, TREE, WRITES, DictBase, Rows, Write, in_range, stacked
 
 MANY = 10 * PASSED_MAX
+
+
+class CountingBase(DictBase):
+    """Counts how often it was asked for a range."""
+
+    asked = 0
+
+    def parts(self, *args: Any, **named: Any) -> Iterator[tuple[bytes, bytes | Cut]]:
+        self.asked += 1
+        return super().parts(*args, **named)
 
 
 @pytest.mark.slow
@@ -29,7 +43,7 @@ MANY = 10 * PASSED_MAX
     KEYS,
     STOPS,
     st.booleans(),
-    st.tuples(st.integers(1, 3), st.integers(1, 6), st.integers(1, 3)),
+    st.tuples(st.integers(1, 3), st.integers(1, 6), st.integers(1, 3), st.integers(1, 3)),
 )
 def test_parts_are_the_whole(
     base: Rows,
@@ -37,14 +51,15 @@ def test_parts_are_the_whole(
     first: bytes,
     stop: bytes | None,
     reverse: bool,  # noqa: FBT001 - drawn
-    bounds: tuple[int, int, int],
+    bounds: tuple[int, int, int, int],
 ) -> None:
-    count_max, bytes_max, passed_max = bounds
+    count_max, bytes_max, passed_max, gaps_max = bounds
     rows, layers = stacked(base, stack)
     walk = Walk(View(layers, DictBase(base)), TREE, first, stop, reverse=reverse)
     found: list[tuple[bytes, bytes]] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(walk_module, "PASSED_MAX", passed_max)
+        patch.setattr(view_module, "GAPS_A_PART", gaps_max)
         while not walk.is_done:
             part = walk.take(count_max, bytes_max)
             assert len(part) <= count_max
@@ -90,6 +105,32 @@ def test_what_lies_in_a_deleted_range_is_not_looked_at(*, reverse: bool) -> None
     assert [key for key, _ in sorted(found)] == [
         b"%08d" % it for it in (0, 1, 2, 100, MANY - 3, MANY - 2, MANY - 1)
     ]
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("key_bytes", [8, 2000, 100_000])
+def test_between_deleted_ranges_a_part_goes_through_so_many_gaps(
+    key_bytes: int, *, reverse: bool
+) -> None:
+    """Issue 14: nothing of a range was left but gaps, and all of those were one step."""
+    count = 1000 if key_bytes == 8 else 100
+    keys = [b"%08d" % number + b"k" * (key_bytes - 8) for number in range(count)]
+    layers = [Layer(), Layer()]
+    for number, key in enumerate(keys):
+        layers[number % 2].delete_range(TREE, key, key + b"\0")
+    base = CountingBase({keys[0] + b"first": b"1", keys[-1] + b"last": b"2"})
+    walk = Walk(View(layers, base), TREE, b"", None, reverse=reverse)
+    found: list[tuple[bytes, bytes]] = []
+    parts = 0
+    while not walk.is_done:
+        base.asked = 0
+        found += walk.take(256)
+        parts += 1
+        # Both layers may have a gap on the way to what lies below.
+        assert base.asked <= (GAPS_A_PART if key_bytes < 100_000 else 2)
+        assert parts < 4 * count, "each part gets further"
+    assert sorted(found) == sorted(base.rows.items())
+    assert parts >= count // GAPS_A_PART
 
 
 def test_values_that_are_not_read_do_not_end_a_part() -> None:

@@ -55,7 +55,7 @@ class Environment:
         self.store = store
         self._keeper = keeper
         self._loop = asyncio.get_running_loop()
-        self._is_closed = False
+        self._is_closed = self._is_freeing = False
 
     @classmethod
     async def open(
@@ -143,8 +143,18 @@ class Environment:
         self.store.apply(index, payload, _TERM)
 
     def look(self, now_s: float) -> None:
-        """Make what is old enough durable."""
+        """Make what is old enough durable, and free what nobody sees any more."""
         self.store.flush_if_due(now_s)
+        if not self._is_freeing:
+            self._free()
+
+    def _free(self) -> None:
+        """Free a part, and the next one in the next turn of the loop."""
+        self._is_freeing = False
+        if self.store.old_count and not self._is_closed:
+            self.store.free()
+            self._is_freeing = True
+            self._loop.call_soon(self._free)
 
     def close(self) -> None:
         """Make all of it durable, as far as the disk answers in time, and close it."""

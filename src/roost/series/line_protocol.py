@@ -33,7 +33,7 @@ from roost.series.spelling import Precision
 from roost.series.tables import TIME_MIN, TIME_STOP
 
 # Bytes that are read as columns in one step, and lines one by one: a millisecond or two.
-STEP_BYTES, STEP_LINES = 32 << 10, 500
+STEP_BYTES, STEP_LINES = 16 << 10, 500
 # Names of fields that are looked at for the first time, in a step; each takes 15 to 25 µs.
 STEP_NEW = 50
 # What one line may have.

@@ -149,6 +149,9 @@ class Http1Protocol:
             taker.on_gone()
         self._on_lost()
 
+    def eof_received(self) -> None:
+        """The client sends nothing more, so it is over: the loop closes the connection."""
+
     def data_received(self, data: bytes) -> None:
         """Bytes of a request."""
         self._rest = self._rest + data if self._rest else data

@@ -164,11 +164,16 @@ class TreeLayer:
         for key in self.order.iterate(first, stop, reverse=reverse):
             yield key, values[key]
 
+    @property
+    def row_count(self) -> int:
+        """How many keys and ranges it knows."""
+        return len(self.values) + len(self.ranges)
+
     def take_all(self) -> "Old":
-        """Hand over all keys and values, for somebody to free; ranges stay."""
-        values, order = self.values, self._order
-        self.values, self._order = {}, None
-        return Old(values, [] if order is None else order.take_blocks())
+        """Hand over all keys, values and ranges, for somebody to free; nothing is known here."""
+        values, order, ranges, begins = self.values, self._order, self.ranges, self._begins
+        self.values, self._order, self.ranges, self._begins = {}, None, [], []
+        return Old(values, [] if order is None else order.take_blocks(), ranges, begins)
 
     def cover(self, above: "TreeLayer") -> None:
         """Take over what a newer layer knows."""
@@ -181,16 +186,23 @@ class TreeLayer:
 class Old:
     """What a tree's layer knew, to be freed a part at a time: of a million keys it takes long."""
 
-    __slots__ = ("_blocks", "_values")
+    __slots__ = ("_begins", "_blocks", "_ranges", "_values")
 
-    def __init__(self, values: dict[bytes, bytes | None], blocks: list[list[bytes]]) -> None:
+    def __init__(
+        self,
+        values: dict[bytes, bytes | None],
+        blocks: list[list[bytes]],
+        ranges: list[KeyRange],
+        begins: list[bytes],
+    ) -> None:
         """Nobody else has these."""
         self._values, self._blocks = values, blocks
+        self._ranges, self._begins = ranges, begins
 
     @property
     def count(self) -> int:
-        """How many keys are left."""
-        return len(self._values)
+        """How many keys and ranges are left."""
+        return len(self._values) + len(self._ranges)
 
     def free(self, count_max: int) -> int:
         """Free some; say how many."""
@@ -200,6 +212,9 @@ class Old:
             values.popitem()
         # Keys are freed with the last that has them.
         del self._blocks[len(values) // (BLOCK_COUNT_MAX // 2) :]
+        left = max(0, len(self._ranges) - (count_max - count))
+        count += len(self._ranges) - left
+        del self._ranges[left:], self._begins[left:]
         return count
 
 
@@ -292,6 +307,11 @@ class Layer:
     def key_count(self) -> int:
         """How many keys it knows, of all trees."""
         return sum(len(tree.values) for tree in self.trees.values())
+
+    @property
+    def row_count(self) -> int:
+        """How many keys and ranges it knows, of all trees."""
+        return sum(tree.row_count for tree in self.trees.values())
 
     def survey(self) -> Iterator[None]:
         """Find the keys of each tree that have a value, a part a step; nobody writes any more.

@@ -13,9 +13,18 @@ is copied into the lower one, and then the upper one goes.  Whoever sees the low
 upper one above it, so no state in between can be seen; that is why two are merged only when each
 hold has both or neither.
 
-A layer that is dropped is emptied, and what it knew is freed a part a call (`free`): to free a
-million keys at once takes a tenth of a second.  Whoever has it in a stack of its own meanwhile, as
-a transaction that runs over many turns, finds the same in the base.
+A layer that is dropped is emptied, of its ranges as well, and what it knew is freed a part a turn
+(`free`): to free a million keys at once takes a tenth of a second.  Whoever has it in a stack of
+its own meanwhile, as a transaction that runs over many turns, finds the same in the base.
+
+Each turn frees FREED_COUNT keys, and as many more as were written since then, of which it pays for
+PAID_COUNT; turns follow each other while anything is to be freed.  To free a key takes a tenth of
+what it takes to write one, so the work of writers grows by that at most.  It keeps up: beyond what
+is not paid for yet, what is to be freed is never more than the layers, held ones too, had at one
+time.  For be `t` the moment before the first of it was dropped: what was dropped since then the
+layers had at `t`, or it was written later, and as much as was written later is freed or to be paid.
+And what is to be paid comes to nothing when turns write fewer than PAID_COUNT keys each on the
+average, as they do: a batch has 512 puts, and a long write takes many turns.
 
 Full?  Who may hold, and how many, is the store's business (`snapshots`); there is a sealed layer
 for each hold's state and one for each PUSH_COUNT_MIN keys, until they are merged or flushed.
@@ -31,8 +40,9 @@ PUSH_COUNT_MIN = 8000
 # So many sealed layers may stand there before `merge` has something to do.
 SEALED_COUNT_FREE = 2
 _STEP_COUNT = 256
-# A layer of fewer keys is freed at once; of others so many keys a call, more when there are many.
-FREED_COUNT, _FREED_SHIFT = 10_000, 9
+# So many keys are freed a turn, so many of what is dropped together at once; and so many more in a
+# turn when as many were written.
+FREED_COUNT, PAID_COUNT = 300, 2000
 
 
 class Held:
@@ -56,9 +66,10 @@ class LayerStack:
         self._sealed_bytes = 0
         self._holds: list[Held] = []
         self._merging: _Merging | None = None
-        # What nobody sees any more, and how many keys that are.
+        # What nobody sees any more, how many keys that are, and how many were written meanwhile
+        # that no turn has paid for.
         self._old: list[Old] = []
-        self._old_count = 0
+        self._old_count = self._unpaid_count = 0
         self.layers: list[Layer] = [self._open]
 
     @property
@@ -94,6 +105,8 @@ class LayerStack:
 
     def add(self, written: Layer) -> None:
         """What `written` knows is applied, whole; it is the stack's from now on."""
+        if self._old_count:
+            self._unpaid_count += written.row_count
         if not _is_long_to_take_over(self._open, written):
             try:
                 self._open.cover(written)
@@ -139,29 +152,42 @@ class LayerStack:
         self._let_go(flushed)
 
     def _let_go(self, layers: list[Layer]) -> None:
-        """Layers are dropped; those that nobody holds are emptied."""
+        """Layers are dropped; those that nobody holds are emptied, but for a few keys."""
+        left = FREED_COUNT
         for layer in layers:
-            if layer.key_count <= FREED_COUNT or any(layer in it.layers for it in self._holds):
+            if any(layer in it.layers for it in self._holds):
                 continue
             for tree in layer.trees.values():
-                old = tree.take_all()
-                self._old.append(old)
-                self._old_count += old.count
+                count = tree.row_count
+                if count <= left:
+                    left -= count
+                else:
+                    self._old.append(tree.take_all())
+                    self._old_count += count
 
     @property
     def old_count(self) -> int:
-        """How many keys are to be freed; zero when idle."""
+        """How many keys and ranges are to be freed; zero when idle."""
         return self._old_count
 
+    @property
+    def unpaid_count(self) -> int:
+        """How many were written while some were to be freed, and no turn has freed as many."""
+        return self._unpaid_count
+
     def free(self) -> None:
-        """Free some of what was dropped; to be called now and then."""
-        left = FREED_COUNT + (self._old_count >> _FREED_SHIFT)
+        """Free some of what was dropped; to be called once a turn, while anything is left."""
+        paid = min(self._unpaid_count, PAID_COUNT)
+        self._unpaid_count -= paid
+        left = FREED_COUNT + paid
         while self._old and left > 0:
             freed = self._old[-1].free(left)
             self._old_count -= freed
             left -= freed
             if not self._old[-1].count:
                 self._old.pop()
+        if not self._old_count:
+            self._unpaid_count = 0
 
     def clear(self) -> None:
         """Another store has taken the place of this one; who holds has lost its state."""
@@ -209,6 +235,7 @@ class LayerStack:
         if merging.is_done:
             self._merging = None
             self._drop(merging.upper)
+            self._let_go([merging.upper])
         return count
 
     def _next_merge(self) -> "_Merging | None":

@@ -408,7 +408,6 @@ class Store:
             self._flush_count, is_flushing=is_flushing, now_s=now_s, size_bytes=size_bytes
         )
         self.held_views.look(now_s)
-        self._stack.free()
         if self._stack.wants_merge:
             self._stack.merge(_MERGE_COUNT)
         if not self._is_dirty:
@@ -417,6 +416,15 @@ class Store:
             self._applied_since = now_s
         elif now_s - self._applied_since >= self._config.flush_age_s:
             self.flush()
+
+    @property
+    def old_count(self) -> int:
+        """How many keys nobody sees any more are to be freed; zero when idle."""
+        return self._stack.old_count
+
+    def free(self) -> None:
+        """Free some of them; the owner does so once a turn of the loop, while any are left."""
+        self._stack.free()
 
     def _on_flushed(self, index: int) -> None:
         assert index == self._flushing_index, "flushes are answered in order"

@@ -10,14 +10,45 @@ from roost.store.long_keys import Cut, after_all
 
 _Row = tuple[bytes, bytes | Cut | None]
 _INSIDE: Final = Cut.INSIDE
+# Between ranges that were deleted a reader may go away after so many gaps, each of which is looked
+# for in all that lies below; of a long bound so many bytes, to the power of two, are another gap.
+GAPS_A_PART = 64
+_GAP_BYTES_LOG2: Final = 12
 # The rows that lie below all layers, in a range.
 _Items = Callable[[bytes, bytes | None], Iterator[_Row]]
+
+
+class _Gaps:
+    """How many gaps a walk has come through, in all layers, since it began or said where it is.
+
+    It may have begun amid a gap: so it goes away only where it has got further.
+    """
+
+    __slots__ = ("_first", "_left", "_stop")
+
+    def __init__(self, first: bytes, stop: bytes | None) -> None:
+        self._first, self._stop = first, stop
+        self._left = GAPS_A_PART
+
+    def cut(self, begin: bytes, end: bytes | None, *, reverse: bool) -> bytes | None:
+        """Where the reader may go away before this gap; None when it is to go on."""
+        at: bytes | None = None
+        if self._left <= 0:
+            if not reverse:
+                at = begin if begin > self._first else None
+            elif end is not None and (self._stop is None or end < self._stop):
+                at = end
+            if at is not None:
+                self._left = GAPS_A_PART
+        self._left -= 1 + (len(begin) + (len(end) if end else 0) >> _GAP_BYTES_LOG2)
+        return at
 
 
 def _rows(
     trees: Sequence[TreeLayer],
     position: int,
     base: _Items,
+    spent: _Gaps,
     first: bytes,
     stop: bytes | None,
     *,
@@ -28,9 +59,9 @@ def _rows(
         return base(first, stop)
     tree, below = trees[position], position + 1
     if tree.ranges:
-        lower = _in_gaps(trees, position, base, first, stop, reverse=reverse)
+        lower = _in_gaps(trees, position, base, spent, first, stop, reverse=reverse)
     else:
-        lower = _rows(trees, below, base, first, stop, reverse=reverse)
+        lower = _rows(trees, below, base, spent, first, stop, reverse=reverse)
     if not tree.values:
         return lower
     upper = tree.items(first, stop, reverse=reverse)
@@ -41,14 +72,21 @@ def _in_gaps(
     trees: Sequence[TreeLayer],
     position: int,
     base: _Items,
+    spent: _Gaps,
     first: bytes,
     stop: bytes | None,
     *,
     reverse: bool,
 ) -> Iterator[_Row]:
-    """What lies below a layer, where it hides nothing; gaps are looked for as they are come to."""
+    """What lies below a layer, where it hides nothing; gaps are looked for as they are come to.
+
+    Of very many there may be nothing to hand out, so a cut comes after some.
+    """
     for begin, end in trees[position].gaps(first, stop, reverse=reverse):
-        yield from _rows(trees, position + 1, base, begin, end, reverse=reverse)
+        at = spent.cut(begin, end, reverse=reverse)
+        if at is not None:
+            yield at, Cut.PASSED
+        yield from _rows(trees, position + 1, base, spent, begin, end, reverse=reverse)
 
 
 def _over(upper: Iterator[_Row], lower: Iterator[_Row]) -> Iterator[_Row]:
@@ -180,7 +218,8 @@ class View:
 
         Whoever reads in parts counts these as well: a range may have a million of them.  Of what
         lies in a range that was deleted as such nothing is passed.  And there are cuts, between
-        keys that are far from each other (`BaseReader.parts`); `inside` is that of one.
+        keys that are far from each other (`BaseReader.parts`), and between many such ranges;
+        `inside` is that of one.
         """
         trees = [
             tree
@@ -205,7 +244,9 @@ class View:
                 inside=inside if is_there else None,
             )
 
-        return _rows(trees, 0, items_of_base, first, stop, reverse=reverse)
+        # All behind `inside` is passed, whatever gaps are there.
+        last = stop if behind is None or (stop is not None and stop < behind) else behind
+        return _rows(trees, 0, items_of_base, _Gaps(first, last), first, stop, reverse=reverse)
 
     def scan(
         self,

@@ -7,7 +7,7 @@ state only if the view is (`held`).
 Keys that were deleted, and are not gone from the base yet, are passed: a part ends behind
 PASSED_MAX of them, if it has rows or not.  A key may be as long as a value: its bytes count alike,
 whether it is handed out or passed.  And on the way from one long key to another a part ends after
-so many levels (`long_keys`).
+so many levels (`long_keys`), and between ranges that were deleted after so many gaps (`view`).
 """
 
 from typing import Final

@@ -300,7 +300,7 @@ def test_a_put_over_a_large_value_counts_as_what_it_reads() -> None:
         before = txn.cost
         put = pb.PutRequest(key=b"k", value=asked).SerializeToString()
         assert isinstance(replica._operations["etcd.put"](txn, put), bytes)
-        assert txn.cost - before == (128 if asked else 0)
+        assert txn.cost - before == (129 if asked else 1)
     replica.close()
 
 
@@ -309,11 +309,29 @@ def test_as_many_puts_as_a_transaction_has_are_no_long_step_when_they_have_a_lea
     replica = LocalReplica()
     many(replica, 0, 7)
     txn = replica.store.begin()
-    for count, is_long in ((100, False), (128, True)):
-        puts = [one(it, pb.PutRequest(value=b"v", lease=7)) for it in range(count)]
+    for count, lease, is_long in ((53, 7, False), (54, 7, True), (128, 0, False), (129, 0, True)):
+        puts = [one(it, pb.PutRequest(value=b"v", lease=lease)) for it in range(count)]
         body = pb.TxnRequest(success=puts).SerializeToString()
+        mark, before = txn.savepoint(), txn.cost
         outcome = replica._operations["etcd.txn"](txn, body)
         assert isinstance(outcome, Long) is is_long, count
+        # What is long was seen to be so by its kinds, and nothing of it was done and taken back.
+        assert (txn.savepoint() == mark) is is_long
+        assert txn.cost - before < (count if is_long else 2 * kv.TXN_INLINE_COST_MAX)
+    replica.close()
+
+
+def test_a_put_counts_and_one_with_a_lease_twice() -> None:
+    """Issue 14: 512 that had a lease were one batch, and that a turn of 6 ms."""
+    replica = LocalReplica()
+    many(replica, 0, 7)
+    txn = replica.store.begin()
+    for asked, cost in ((pb.PutRequest(), 1), (pb.PutRequest(prev_kv=True), 1),
+                        (pb.PutRequest(lease=7), 2)):  # fmt: skip
+        asked.key, asked.value = b"k", b"v"
+        before = txn.cost
+        assert replica._operations["etcd.put"](txn, asked.SerializeToString())
+        assert txn.cost - before == cost
     replica.close()
 
 

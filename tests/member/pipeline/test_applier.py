@@ -37,6 +37,8 @@ class World:
         self.is_backed_up = False
         self.full_at: set[int] = set()
         self.applied_index = FIRST - 1
+        # Parts of what the store has dropped.
+        self.old_count = 0
         self.written: list[bytes] = []
         self.said: list[tuple[str, int]] = []
         self.changes = 0
@@ -80,6 +82,10 @@ class World:
         assert term
         if index in self.full_at:
             self.is_backed_up = True
+
+    def free(self) -> None:
+        """The store's: a part is free."""
+        self.old_count -= 1
 
     def heard(self, who: str) -> list[int]:
         return [index for name, index in self.said if name == who]
@@ -280,6 +286,24 @@ def test_a_turn_applies_a_bounded_part_of_many_and_the_next_goes_on() -> None:
     assert world.turns == 2
     world.applier.go_on()
     assert world.turns == 2, "nothing is left"
+
+
+def test_what_the_store_has_dropped_is_freed_a_part_a_turn_and_turns_follow() -> None:
+    world = World()
+    world.applier.tick()
+    world.applier.go_on()
+    assert world.turns == 0, "there is nothing"
+    world.old_count = 3
+    world.applier.tick()
+    assert (world.old_count, world.turns) == (3, 1)
+    for left, turns in ((2, 2), (1, 3), (0, 4), (0, 4)):
+        world.applier.go_on()
+        assert (world.old_count, world.turns) == (left, turns)
+    world.old_count = 2
+    world.is_backed_up = True
+    world.applier.apply(entries(FIRST, 1))
+    world.applier.go_on()
+    assert world.old_count == 1, "whatever else waits"
 
 
 def test_an_entry_for_which_there_is_no_memory_waits_for_the_next_tick_and_so_do_those_behind() -> (

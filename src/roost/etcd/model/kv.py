@@ -54,10 +54,14 @@ from roost.proto import rpc_pb2 as pb
 # Of the history in one operation, of which each entry may go from two trees: to remove them and to
 # apply that takes 2 ms.  Where many that are gone are passed as well, it takes many turns.
 COMPACT_SLICE_COUNT: Final = 100
-# One of a transaction; of one that gives a key a lease, which is looked up and named, more.
-ROWS_AN_OPERATION, ROWS_A_LEASE = 5, 4
-# What a transaction may cost in a turn, with what applies it: 200 puts, or 110 that have a lease.
-TXN_INLINE_COST_MAX: Final = (ROWS_AN_OPERATION - 1) * INLINE_ROWS_MAX
+# A put by itself; with a lease, which is looked up and named, it is two.
+ROWS_A_PUT: Final = 1
+# One of a transaction of plain puts, and of any other; with a lease more.
+ROWS_A_PLAIN, ROWS_AN_OPERATION, ROWS_A_LEASE = 5, 8, 4
+# What a transaction may cost in a turn, with what applies it: as many puts as a transaction has if
+# nobody says otherwise, or 53 that have a lease.
+TXN_INLINE_COST_MAX: Final = ROWS_A_PLAIN * 128
+_PLAIN_MAX: Final = TXN_INLINE_COST_MAX // ROWS_A_PLAIN
 # Operations and comparisons that a transaction may have, at all depths, to be looked at at once.
 LOOKED_AT_MAX: Final = 2 * INLINE_ROWS_MAX
 # What is read for the answer to a request that writes, which has to be whole: with the heads of
@@ -83,6 +87,7 @@ class KvOperations:
         if self._alarms.raised:
             self._alarms.check_sound()
         self._alarms.take_space(cost_of(body, 1))
+        txn.cost += ROWS_A_PUT
         writer = Writer(self.mvcc, txn)
         plain = read_put(body)
         if plain is not None:
@@ -91,6 +96,7 @@ class KvOperations:
             return writer.revision.to_bytes(8, "big")
         request = pb.PutRequest.FromString(body)
         if request.lease:
+            txn.cost += ROWS_A_PUT
             leases.check_exists(self.mvcc, txn, request.lease)
         self._check_held(txn, request)
         answer = self._put(writer, request)
@@ -219,8 +225,8 @@ class KvOperations:
 
     def txn(self, txn: Txn, body: bytes) -> bytes | Long:
         """Operation `etcd.txn`: body is a checked TxnRequest."""
-        puts = read_puts(body, INLINE_ROWS_MAX)
-        if puts is not None and len(puts) <= INLINE_ROWS_MAX:
+        puts = read_puts(body, _PLAIN_MAX)
+        if puts is not None and len(puts) <= _PLAIN_MAX:
             return self._put_all(txn, body, puts)
         request = pb.TxnRequest.FromString(body)
         if self._alarms.raised:
@@ -268,14 +274,15 @@ class KvOperations:
             if txn.cost > cost_max:
                 txn.rollback(mark)
                 return self._over_turns(pb.TxnRequest.FromString(body))
-        txn.cost += ROWS_AN_OPERATION * len(puts)
+        txn.cost += ROWS_A_PLAIN * len(puts)
         answer = field(b"\x1a", field(b"\x12", revision_header(writer.revision)))
         return b"".join([writer.revision.to_bytes(8, "big"), b"\x10\x01", *[answer] * len(puts)])
 
     def _is_long(self, view: View, operations: list[pb.RequestOp]) -> bool:
         """Whether they read or delete more than a turn has time for."""
-        if len(operations) > INLINE_ROWS_MAX:
-            return True
+        cost = sum(ROWS_AN_OPERATION + _rows_for_lease(it) for it in operations)
+        if cost > TXN_INLINE_COST_MAX:
+            return True  # by the kinds of them alone, so none of them is begun
         return self._has_many_keys(view, [_keys_of(it) for it in operations if not _puts(it)])
 
     def _run(self, txn: Txn, request: pb.TxnRequest) -> Costs[bytes]:

@@ -81,7 +81,13 @@ class Applier:
             self._apply_now((entry,))
 
     def go_on(self) -> None:
-        """Take over another part of a long write, or apply more of what waits; once a turn."""
+        """Take over another part of a long write, or apply more of what waits; once a turn.
+
+        What the store has dropped is freed here as well, a part a turn.
+        """
+        if self._store.old_count:
+            self._store.free()
+            self._schedule()
         assembly = self._assembly
         if assembly is None:
             if self._waiting:
@@ -105,8 +111,8 @@ class Applier:
         self._on_starved()
 
     def tick(self) -> None:
-        """There may be memory again."""
-        if self._is_starved:
+        """There may be memory again, or something to free."""
+        if self._is_starved or self._store.old_count:
             self._is_starved = False
             self._schedule()
 

@@ -66,9 +66,9 @@ logger = logging.getLogger(__name__)
 _ENTRY_BYTES: Final = 1 << 20
 # What the operations of one batch may write together: an entry of the journal holds no more.
 WRITES_BYTES_MAX = PAYLOAD_BYTES_MAX
-# What they may read together, in rows of about four microseconds, before the others have to wait
-# for the next turn.
-BATCH_COST_MAX: Final = 4096
+# What they may cost together, in rows of about four microseconds, before the others have to wait
+# for the next turn; one more operation may be as long.
+BATCH_COST_MAX: Final = 640
 # What may wait while memory is short: small requests, a member's own among them, still get on.
 SHORT_QUEUE_BYTES_MAX: Final = 1 << 20
 
