@@ -4,6 +4,7 @@ import json
 import urllib.error
 import urllib.parse
 import urllib.request
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,6 +34,7 @@ pytestmark = [
     pytest.mark.cluster,
     pytest.mark.skipif(not (BINARIES / "etcdutl").exists(), reason="there is no etcdutl here"),
 ]
+FORM, ROOT_V2 = "application/x-www-form-urlencoded", ("root", "secret-of-root")
 # Nothing comes to etcd's store by itself: all that is written lies in its log when it is killed.
 NEVER = ("--backend-batch-interval=1h", "--backend-batch-limit=1000000000")
 
@@ -206,3 +208,75 @@ def test_keys_of_v2_come_with_their_indexes_and_dates(tmp_path: Path, snapshot_c
             assert (status, index) == (201, before[2] + 1)
             cleared = v2(endpoint, "GET", "/", wait="true", recursive="true", waitIndex="1")
             assert (cleared[0], cleared[1]["errorCode"]) == (400, 401)
+
+
+def as_user(who: str, password: str, endpoint: str, method: str, path: str, body: str = "") -> int:
+    """The status of what somebody asks of v2; of nobody where the name is empty."""
+    headers = {"Content-Type": "application/json" if path.startswith("auth") else FORM}
+    if who:
+        headers["Authorization"] = f"Basic {b64encode(f'{who}:{password}'.encode()).decode()}"
+    asked = urllib.request.Request(
+        f"http://{endpoint}/v2/{path}", body.encode() or None, headers, method=method
+    )
+    try:
+        with urllib.request.urlopen(asked, timeout=PATIENCE_S / 2) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as refused:
+        with refused:
+            return refused.code
+
+
+def fill_v2_users(endpoint: str) -> None:
+    """Users, roles, and the question who somebody is."""
+    read_a = '{"kv": {"read": ["/a/*"], "write": []}}'
+    all_of_it = '{"kv": {"read": ["/*"], "write": ["/*"]}}'
+    for path, body in (
+        ("auth/users/root", '{"user": "root", "password": "secret-of-root"}'),
+        ("auth/roles/reader", f'{{"role": "reader", "permissions": {read_a}}}'),
+        ("auth/users/ada", '{"user": "ada", "password": "p1", "roles": ["reader"]}'),
+        ("auth/users/bob", '{"user": "bob", "password": "p2"}'),
+        ("keys/a/x", "value=1"),
+        ("keys/b", "value=1"),
+        ("auth/users/ada", '{"user": "ada", "password": "secret-of-ada"}'),
+        ("auth/enable", ""),
+        ("auth/roles/guest", f'{{"role": "guest", "revoke": {all_of_it}}}'),
+        ("keys/b", "value=2"),
+    ):  # fmt: skip
+        said = as_user(*ROOT_V2, endpoint, "PUT", path, body)
+        assert said in (200, 201), (path, said)
+
+
+def rights_of(endpoint: str) -> dict[tuple[str, str, str, str], int]:
+    """What everybody is answered, with passwords that are right, old and wrong."""
+    whos = [
+        ("", ""), ("root", "secret-of-root"), ("root", "wrong"), ("ada", "secret-of-ada"),
+        ("ada", "p1"), ("bob", "p2"), ("nobody", "x"),
+    ]  # fmt: skip
+    asks = [
+        ("GET", "keys/a/x"), ("GET", "keys/b"), ("PUT", "keys/a/x"), ("PUT", "keys/b"),
+        ("GET", "auth/users"), ("GET", "auth/users/ada"), ("GET", "auth/roles/reader"),
+    ]  # fmt: skip
+    return {
+        (who, password, method, path): as_user(
+            who, password, endpoint, method, path, "value=2" if method == "PUT" else ""
+        )
+        for who, password in whos
+        for method, path in asks
+    }
+
+
+def test_users_of_v2_may_what_they_might(tmp_path: Path) -> None:
+    """Who logs in by which password, and what is refused, is what the real etcd says."""
+    directory = tmp_path / "etcd" / "m0"
+    with etcd(tmp_path / "etcd", "--enable-v2") as old:
+        fill_v2_users(old.endpoints[0])
+        before = rights_of(old.endpoints[0])
+        old.kill(0)
+        assert {200, 401, 403} >= set(before.values()) >= {200, 401}
+        with imported(tmp_path / "roost", directory) as cluster:
+            cluster.leader()
+            assert rights_of(cluster.endpoints[0]) == before
+            # They are users like others from here on.
+            change = '{"user": "bob", "grant": ["reader"]}'
+            assert as_user(*ROOT_V2, cluster.endpoints[0], "PUT", "auth/users/bob", change) == 200
+            assert as_user("bob", "p2", cluster.endpoints[0], "GET", "keys/a/x") == 200

@@ -161,6 +161,23 @@ def test_users_and_roles_go_to_where_they_stand_here(tmp_path: Path) -> None:
     assert (came.nodes, came.taken.user_count) == ({}, 1)
 
 
+def test_directories_that_etcd_makes_for_users_with_a_slash_behind_are_no_users(
+    tmp_path: Path,
+) -> None:
+    """Who turned v2's users on had `/2/users/` in the log, and could not be imported."""
+    user = json.dumps({"user": "ada", "password": "$2a$", "roles": ["reader"]})
+    came = come_to(tmp_path, None, entries(
+        *(request("PUT", it, "", number(5, 1)) for it in ("/2", "/2/users/", "/2/roles/")),
+        request("PUT", "/2/users/ada", user),
+        request("PUT", "//2//roles/./reader", role("reader", ["/a/*"])),
+    ))  # fmt: skip
+    view = came.store.view
+    ada, reader = came.users.user(view, "ada"), came.users.role(view, "reader")
+    assert ada is not None and reader is not None
+    assert reader.patterns.read == ("/a/*",)
+    assert (came.taken.user_count, came.taken.role_count) == (1, 1)
+
+
 @pytest.mark.parametrize(
     ("body", "kind", "words"),
     [

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from posixpath import normpath
 from typing import TypeVar
 
 import msgspec
@@ -159,6 +160,8 @@ class V2Replay:
         path = request.path
         if not path.startswith(ROOT) or not 0 <= request.expires_ns < 1 << 63:
             raise EtcdFileDamaged(f"a request of v2 for {path!r} is none")
+        # etcd's tree looks at paths like that; it asks for its own `/2/users/` with a slash behind.
+        path = ROOT + normpath(path).lstrip(ROOT)
         if is_too_long(path):
             raise EtcdFileRefused(f"a request of v2: the path {path!r} is too long, or too deep")
         kind = _kind_of(request)
