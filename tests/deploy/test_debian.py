@@ -257,3 +257,51 @@ def test_what_cannot_be_packed_is_said_with_the_next_step(
         builder.check_python(other)
     with pytest.raises(builder.CannotBuild, match="no wheel of Roost's"):
         builder.build(tmp_path / "other-1.whl", tmp_path, PYTHON, "none")
+
+
+@pytest.fixture(scope="module")
+def without_extras(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A package of what every member needs: dpkg's scripts compile what is in it."""
+    folder = tmp_path_factory.mktemp("small")
+    core = re.findall(r"^([a-z0-9-]+)==", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
+    few = {name: it for name, it in pins.pinned().items() if name in core}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(builder, "pinned", lambda: few)
+        made: Path = builder.build(make_wheel(folder), folder / "dist", PYTHON, "none")
+    return made
+
+
+def dpkg(root: Path, *arguments: str | Path) -> str:
+    """Have dpkg work on a tree; scripts of packages are told of it, and not run in it."""
+    forced = "--force-depends,script-chrootless"  # what it needs is this machine's
+    done = subprocess.run(
+        ["dpkg", f"--root={root}", forced, *arguments],
+        capture_output=True, text=True, check=False, timeout=PATIENCE_S,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="packages are installed by root")
+@pytest.mark.skipif(shutil.which("systemd-sysusers") is None, reason="systemd is not installed")
+def test_dpkg_installs_it_into_a_bare_tree_and_takes_all_but_the_data_away(
+    without_extras: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "root"
+    for it in ("var/lib/dpkg/info", "var/lib/dpkg/updates", "etc", "tmp"):
+        (root / it).mkdir(parents=True)
+    (root / "var/lib/dpkg/status").touch()
+    dpkg(root, "--install", without_extras)
+    assert "Status: install ok installed" in dpkg(root, "--status", "roost")
+    assert dpkg(root, "--verify", "roost") == ""
+    assert list((root / "opt/roost").rglob("__pycache__")), "it is compiled"
+    done = bare(root / "usr/bin/roost", "--version")
+    assert done.stdout.startswith(f"roost {version('roost')} ("), done.stderr
+    (root / "var/lib/roost/data").mkdir()
+    dpkg(root, "--remove", "roost")
+    assert not (root / "opt/roost").exists()
+    assert not (root / "usr/bin/roost").is_symlink()
+    assert (root / "etc/roost/roost.yaml").is_file(), "it is the operator's"
+    assert "the data stay in /var/lib/roost" in dpkg(root, "--purge", "roost")
+    assert not (root / "etc/roost").exists()
+    assert (root / "var/lib/roost/data").is_dir()
