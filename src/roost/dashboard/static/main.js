@@ -35,15 +35,15 @@ async function enter() {
     await room.open(place, { cluster, rest, signal, again: enter });
   } catch (error) {
     if (signal.aborted) return;
-    if (isDenied(error)) place.append(denied(error));
+    if (isDenied(error)) place.append(denied());
     else say(error.message, true);
   }
 }
 
 /** What somebody without a right to it sees in place of the rest of a room. */
-function denied(error) {
+function denied() {
   const who = signedIn();
-  return h("p", { class: "card", id: "denied" }, `The rest of this room is not for ${who ? who.name : "you"}: ${error.message}. `,
+  return h("p", { class: "card", id: "denied" }, `The rest of this room is not for ${who ? who.name : "you"}. `,
     "What you may is under ", h("a", { href: "#/users" }, "Users"), "; root gives more of it.");
 }
 

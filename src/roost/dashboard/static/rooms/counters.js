@@ -80,7 +80,7 @@ export async function open(place, { signal }) {
   const purge = doing(async () => {
     const would = await page("/counters/purge?dry_run=true", { method: "POST" });
     const lines = ["What was deleted is remembered until all members know of it. A purge removes that for good, as far as every member has said that it does.",
-      `All have heard, and it would be removed: ${proven(would.proof)}.`, "roost counter purge --dry-run; roost counter purge"];
+      `All members have heard of ${proven(would.proof)}: what was deleted by then would be removed.`, "roost counter purge --dry-run; roost counter purge"];
     if (!await agreed("Purge", lines, "Purge")) return;
     const { proof } = await page("/counters/purge", { method: "POST" });
     say(`purged: ${proven(proof)}`);

@@ -160,7 +160,7 @@ async function folder(place, prefix, signal) {
     event.preventDefault();
     location.hash = addressOf("in", bytesOf(search.input.value));
   } }, search.element, h("button", { type: "submit" }, "Go there"))));
-  const card = h("section", { class: "card" });
+  const card = h("section", { class: "card keys" });
   place.append(card, h("section", { class: "card" }, creating(prefix), removing(prefix)), watching(prefix, signal));
   await listing(card, prefix, signal);
   const name = prefix.length ? shellText(keyText(prefix)) : "''";

@@ -11,6 +11,9 @@ const WINDOWS = ["auto", "none", "1m", "15m", "1h", "1d", "1w", "1mo"];
 const SPANS = [["hour", 3600], ["day", 86400], ["week", 7 * 86400], ["month", 30 * 86400], ["year", 365 * 86400]];
 const AGGREGATES = ["mean", "min", "max", "sum", "count", "stddev", "median", "p95", "first", "last"];
 
+const stretchOf = ({ from, to }) => (from === null ? ""
+  : ` --start ${new Date(from * 1000).toISOString()} --end ${new Date(to * 1000).toISOString()}`);
+
 class Room {
   constructor(place, signal) {
     Object.assign(this, { place, signal, chosen: new Set(), from: null, to: null });
@@ -102,7 +105,7 @@ class Room {
     fill(this.tools, h("div", { class: "row" }, button("CSV of what is shown", doing(() => this.download(query))), tag.element,
       button("Add the tag", change("add")), button("Take the tag away", change("remove")),
       button("Delete what is shown", doing(() => this.remove(query)), { class: "danger" })),
-    command(`roost series query ${shellText(name)} --window ${query.window} --agg ${query.aggregates.join(",")}`));
+    command(`roost series query ${shellText(name)} --window ${query.window} --agg ${query.aggregates.join(",")}${stretchOf(query)}`));
   }
 
   async download(query) {
