@@ -352,6 +352,7 @@ FLOORS = {
         check | shell | top
         __main__ | completion | get | lease | mirror | status | users | log_level | v2
         doctor | pages | importing | migrate | snapshot
+        afar
         counter | forms | founding | kv | lock | main | maintenance | member | repair | series | sim
         progress | trees
         gateway | serve | shared
@@ -495,7 +496,9 @@ FLOORS = {
     """,
     "roost.member.snapshots": """
         schedule
-        shelf
+        shelf_work
+        bucket | folder
+        bucket_place | shelf
         restoring | saving
         backup
         catchup | files

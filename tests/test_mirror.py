@@ -123,6 +123,10 @@ SHOWN_BY = {
     "member/settings": "cli/test_settings.py",
     "member/directory/fetching": "member/directory/test_joining.py",
     "member/directory/rebuild": "integration/test_store_damage.py member/test_opening.py",
+    "cli/afar": "cli/test_snapshot.py integration/test_backup.py",
+    "member/snapshots/bucket_place": "member/snapshots/test_bucket.py",
+    "member/snapshots/folder": "member/snapshots/test_shelf.py",
+    "member/snapshots/shelf_work": "member/snapshots/test_shelf.py",
     "member/snapshots/saving": "member/snapshots/test_schedule.py database/test_backups.py",
     # Objects are tried beside CPython's, and in simulated clusters.
     "objects": "objects",

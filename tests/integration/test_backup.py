@@ -1,5 +1,7 @@
 """Backups of real members, by etcd's own client and by ours, and clusters made of them."""
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -8,9 +10,10 @@ from click.testing import CliRunner, Result
 from roost.cli.exits import EXIT_USAGE
 from roost.cli.main import main
 from roost.client import Client, ClientError
-from roost.testing.cluster import Cluster
+from roost.testing.cluster import ROOST, Cluster
 from roost.testing.patience import wait_until
 from tests.integration.etcdctl import etcdctl, run_etcdctl
+from tests.s3 import s3_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
 
@@ -35,7 +38,7 @@ def keys(cluster: Cluster) -> list[bytes]:
         return [it.key for it in client.range(b"k", b"l")]
 
 
-def restored(root: Path, files: list[Path], size: int, *options: str) -> Cluster:
+def restored(root: Path, files: Sequence[str | Path], size: int, *options: str) -> Cluster:
     """A new cluster of `size` members, each of which has restored the same files."""
     cluster = Cluster(root, size)
     members = next(it for it in cluster.flags(0) if it.startswith("--initial-cluster="))
@@ -217,3 +220,50 @@ def test_a_restored_cluster_may_go_on_at_later_revisions_and_forget_the_earlier(
     with restored(plain, [full], 1) as cluster:
         cluster.leader()
         assert cluster.status(0).header.revision == revision
+
+
+def test_backups_in_a_bucket_become_a_new_cluster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One and its increment by the command, others by the clock; every fourth answer fails."""
+    pytest.importorskip("obstore", reason="the extra s3 is not installed")
+    with s3_server() as s3:
+        for name, value in s3.environment().items():
+            monkeypatch.setenv(name, value)
+        fates = ["slow down", "", "", "", "cut", "", "", ""]
+        s3.fate = lambda asked: fates[asked.number % len(fates)]
+        full, increment = s3.place("week/full.db"), s3.place("week/1.inc")
+        old = tmp_path / "old"
+        old.mkdir()
+        flags = [f"--backup-dir={s3.place('clock')}", "--backup-interval=300ms", "--backup-keep=1"]
+        with Cluster(old, 1, command=ROOST, extra_flags=flags) as cluster:
+            cluster.leader()
+            put(cluster, range(50))
+            endpoint = cluster.endpoints[0]
+            said = roost("snapshot", "save", full, "--endpoints", endpoint)
+            assert said.exit_code == 0, said.output
+            put(cluster, range(50, 80))
+            said = roost("snapshot", "save", increment, "--since", full, "--endpoints", endpoint)
+            assert said.exit_code == 0, said.output
+            seen: set[str] = set()
+
+            def has_turned_over() -> bool:
+                put(cluster, range(79, 80))
+                seen.update(it for it in list(s3.objects) if it.startswith("clock/"))
+                return len(seen) > 1
+
+            wait_until(has_turned_over)
+        kept = sorted(it for it in s3.objects if it.startswith("clock/"))
+        assert 1 <= len(kept) <= 2, "the newest, and one that was not yet removed"
+        listed = roost("snapshot", "list", s3.place("week"), "--json").stdout.splitlines()
+        assert {json.loads(it)["file"] for it in listed} == {"full.db", "1.inc"}
+        for file, kind in ((s3.place(kept[-1]), "full"), (increment, "increment")):
+            said = roost("snapshot", "status", file)
+            assert (said.exit_code, f"{file}: {kind}" in said.output) == (0, True), said.output
+        new = tmp_path / "new"
+        new.mkdir()
+        cluster = restored(new, [full, increment], 1)
+        assert not list(new.glob("roost-backup-*")), "what was fetched is removed"
+        with cluster:
+            cluster.leader()
+            assert keys(cluster) == [key(it) for it in range(80)]

@@ -79,7 +79,7 @@ BACKUP_MOMENTS = {
     "waiting": has_file("kept"),
     "copying": has_child("roost.store.snapshot"),
     "the copy is there": has_file("m0/snapshots/*.mdb"),
-    "writing": has_child("roost.member.snapshots.shelf"),
+    "writing": has_child("roost.member.snapshots.shelf_work"),
     "half a file": has_file("kept/*.part"),
     "one is done": has_file("kept/m0-0*.db"),
 }
@@ -299,7 +299,7 @@ def test_a_killed_member_leaves_no_process(tmp_path: Path) -> None:
         for module in (
             "roost.store.snapshot",
             "roost.store.scrub",
-            "roost.member.snapshots.shelf",
+            "roost.member.snapshots.shelf_work",
         ):
             process = cluster.start(0)
             moment = partial(has_child(module), cluster)

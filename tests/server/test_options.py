@@ -1,7 +1,6 @@
 """What settings say of serving: etcd's own arithmetic, and each refusal by its flag."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -141,4 +140,10 @@ def test_the_bounds_of_what_a_password_costs_can_be_used(cost: int) -> None:
 def test_backups_are_saved_where_a_directory_is_named() -> None:
     assert serving_of(settings(backup_interval=0.0)).backups is None, "nobody asks for any"
     found = serving_of(settings(backup_dir="b", backup_interval=60.0, backup_keep=3)).backups
-    assert found == Backups(directory=Path("b"), interval_s=60.0, keep_count=3)
+    assert found == Backups(place="b", interval_s=60.0, keep_count=3)
+    bucket = settings(backup_dir="s3://backups/m0?region=eu-central-1")
+    found = serving_of(bucket).backups
+    assert found is not None
+    assert found.place == "s3://backups/m0?region=eu-central-1"
+    with pytest.raises(BadSetting, match=r"--backup-dir: .* a directory, or s3://"):
+        serving_of(settings(backup_dir="gs://backups"))

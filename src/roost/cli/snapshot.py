@@ -1,23 +1,37 @@
 """`roost snapshot`: save a backup, look at one, make a new cluster of it."""
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
+from roost.cli.afar import BackupFile, brought, drop_part, position_of, sent
 from roost.cli.founding import founding_of, founding_options
-from roost.cli.interrupts import interruptible, leave
+from roost.cli.interrupts import interruptible
 from roost.cli.progress import Progress, progress, size_below
 from roost.cli.shared import client_options, connect, failed, say_json
 from roost.client import Client, ClientError, is_lost
 from roost.errors import RoostError
-from roost.member import Backup, part_of, read_backup, unfinished, write_full, write_increment
+from roost.member import (
+    Backup,
+    check_place,
+    is_in_bucket,
+    list_all,
+    part_of,
+    read_backup,
+    shelf_at,
+    unfinished,
+    write_full,
+    write_increment,
+)
 from roost.moving import EtcdHeld, Given, convert, is_etcd_file, look_at
 from roost.restoring import restore
 
 _PATH = click.Path(path_type=Path, dir_okay=False)
+_BACKUP = BackupFile()
 
 
 @click.group()
@@ -27,8 +41,8 @@ def snapshot() -> None:
 
 @snapshot.command()
 @client_options
-@click.argument("file", type=_PATH)
-@click.option("--since", type=_PATH, help="Save only what was written behind this backup.")
+@click.argument("file", type=_BACKUP)
+@click.option("--since", type=_BACKUP, help="Save only what was written behind this backup.")
 @click.option(
     "--format",
     "form",
@@ -38,38 +52,44 @@ def snapshot() -> None:
     help="roost: everything, for `restore`; etcd: keys, leases and users, for a real etcd.",
 )
 def save(
-    endpoints: str, timeout_s: float, file: Path, since: Path | None, form: str, *, as_json: bool
+    endpoints: str, timeout_s: float, file: str, since: str | None, form: str, *, as_json: bool
 ) -> None:
     r"""Save everything a member holds, while it serves.
 
-    When a member is gone meanwhile, the next endpoint is asked for all of it.
+    When a member is gone meanwhile, the next endpoint is asked for all of it.  A file may lie in a
+    bucket: s3://BUCKET/PREFIX/FILE, with ?endpoint=URL&region=NAME behind it where the store is not
+    Amazon's (or AWS_ENDPOINT_URL, AWS_REGION), credentials by AWS_ACCESS_KEY_ID and
+    AWS_SECRET_ACCESS_KEY.  It is made in a directory of TMPDIR, checked, and sent.
 
     \b
     Example:
         roost snapshot save monday.db
         roost snapshot save tuesday.inc --since monday.db
+        roost snapshot save s3://backups/week-48/monday.db
         roost snapshot save etcd.db --format etcd
         etcdutl snapshot restore etcd.db --data-dir etcd-data
     """
     if form == "etcd":
         if since is not None:
             raise click.UsageError("--since goes with Roost's own format: etcd has no increments")
-        _save_for_etcd(endpoints, timeout_s, file, as_json=as_json)
+        if is_in_bucket(file):
+            raise click.UsageError("--format etcd makes a file here, for etcdutl")
+        _save_for_etcd(endpoints, timeout_s, Path(file), as_json=as_json)
         return
     try:
-        base = None if since is None else read_backup(since)
-        with interruptible(partial(_drop, file)), connect(endpoints, timeout_s) as client:
-            saved = _save(client, file, base, as_json=as_json)
+        base = None if since is None else position_of(since, as_json=as_json)
+        with sent(file, as_json=as_json) as path, connect(endpoints, timeout_s) as client:
+            saved = _save(client, path, base, as_json=as_json)
     except (RoostError, OSError) as error:
         raise failed(error) from error
-    _say(saved, as_json=as_json)
+    _say(saved, file, as_json=as_json)
 
 
 def _save_for_etcd(endpoints: str, timeout_s: float, file: Path, *, as_json: bool) -> None:
     """Save all of it beside the file, and make etcd's of that."""
     whole = file.with_name(file.name + ".roost")
     try:
-        with interruptible(partial(_drop, whole)), connect(endpoints, timeout_s) as client:
+        with interruptible(partial(drop_part, whole)), connect(endpoints, timeout_s) as client:
             _save(client, whole, None, as_json=as_json)
         given = _convert([whole], file, as_json=as_json)
     except (RoostError, OSError) as error:
@@ -80,10 +100,10 @@ def _save_for_etcd(endpoints: str, timeout_s: float, file: Path, *, as_json: boo
 
 
 @snapshot.command("convert")
-@click.argument("files", type=_PATH, nargs=-1, required=True)
+@click.argument("files", type=_BACKUP, nargs=-1, required=True)
 @click.option("--output", type=_PATH, required=True, help="The file to write, for etcd.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-def convert_command(files: tuple[Path, ...], output: Path, *, as_json: bool) -> None:
+def convert_command(files: tuple[str, ...], output: Path, *, as_json: bool) -> None:
     r"""Make a snapshot of etcd's from a full backup and its increments.
 
     `etcdutl snapshot restore` makes members of a real etcd of it: keys with their revisions,
@@ -95,7 +115,8 @@ def convert_command(files: tuple[Path, ...], output: Path, *, as_json: bool) -> 
         etcdutl snapshot restore etcd.db --data-dir etcd-data
     """
     try:
-        given = _convert(files, output, as_json=as_json)
+        with brought(files, as_json=as_json, beside=output.absolute().parent) as paths:
+            given = _convert(paths, output, as_json=as_json)
     except (RoostError, OSError) as error:
         raise failed(error) from error
     _say_given(given, as_json=as_json)
@@ -136,12 +157,6 @@ def _say_given(given: Given, *, as_json: bool) -> None:
         click.echo(f"left out, since etcd has no place for it: {trees}", err=True)
 
 
-def _drop(file: Path, number: int) -> None:
-    """Leave nothing half saved behind."""
-    part_of(file).unlink(missing_ok=True)
-    leave(number)
-
-
 def _save(client: Client, file: Path, base: Backup | None, *, as_json: bool) -> Backup:
     """Save from one endpoint; from the next, and from the start, when it breaks."""
     for left in range(len(client.endpoints) - 1, -1, -1):
@@ -166,34 +181,64 @@ def _shown(blobs: Iterator[bytes], shown: Progress) -> Iterator[bytes]:
 
 
 @snapshot.command()
-@click.argument("file", type=_PATH)
+@click.argument("file", type=_BACKUP)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-def status(file: Path, *, as_json: bool) -> None:
+def status(file: str, *, as_json: bool) -> None:
     r"""Check a backup, or a snapshot of etcd's, and say what it holds.
 
     \b
     Example:
         roost snapshot status monday.db
+        roost snapshot status s3://backups/week-48/monday.db
     """
     try:
-        if is_etcd_file(file):
-            with progress(f"checking {file.name}", as_json=as_json):
-                look = look_at(file)
-            _say_etcd(look, as_json=as_json)
-            return
-        with progress(f"checking {file.name}", as_json=as_json):
-            held = read_backup(file)
+        with (
+            brought([file], as_json=as_json) as [path],
+            progress(f"checking {path.name}", as_json=as_json),
+        ):
+            held = look_at(path) if is_etcd_file(path) else read_backup(path)
     except (RoostError, OSError) as error:
         raise failed(error) from error
-    _say(held, as_json=as_json)
+    if isinstance(held, EtcdHeld):
+        _say_etcd(held, file, as_json=as_json)
+    else:
+        _say(held, file, as_json=as_json)
 
 
-def _say(held: Backup, *, as_json: bool) -> None:
+@snapshot.command("list")
+@click.argument("place")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def list_command(place: str, *, as_json: bool) -> None:
+    r"""Say which files lie in a directory, or below s3://BUCKET/PREFIX, the newest first.
+
+    Each with its name, its size in bytes, and when it was made (UTC).
+
+    \b
+    Example:
+        roost snapshot list /var/backups/roost
+        roost snapshot list s3://backups/week-48
+    """
+    try:
+        check_place(place)
+        listed = list_all(shelf_at(place), of_members=False)
+    except (RoostError, OSError) as error:
+        raise failed(error) from error
+    for it in listed.backups:
+        at = datetime.fromtimestamp(it.at_s, UTC).isoformat(timespec="seconds")
+        if as_json:
+            say_json({"file": it.name, "bytes": it.size_bytes, "at": at})
+        else:
+            click.echo(f"{it.name} {it.size_bytes} {at}")
+    if listed.is_cut:
+        click.echo(f"there are more: these are the newest {len(listed.backups)}", err=True)
+
+
+def _say(held: Backup, name: str, *, as_json: bool) -> None:
     kind = "full" if held.is_full else "increment"
     if as_json:
         say_json(
             {
-                "file": str(held.path),
+                "file": name,
                 "kind": kind,
                 "base_index": held.base_index,
                 "index": held.index,
@@ -204,15 +249,15 @@ def _say(held: Backup, *, as_json: bool) -> None:
         )
         return
     follows = "" if held.is_full else f", behind entry {held.base_index}"
-    click.echo(f"{held.path}: {kind}, everything up to entry {held.index}{follows}")
+    click.echo(f"{name}: {kind}, everything up to entry {held.index}{follows}")
     click.echo(f"{held.size_bytes} bytes, sha256 {held.digest}")
 
 
-def _say_etcd(held: EtcdHeld, *, as_json: bool) -> None:
+def _say_etcd(held: EtcdHeld, name: str, *, as_json: bool) -> None:
     if as_json:
         say_json(
             {
-                "file": str(held.path),
+                "file": name,
                 "kind": "etcd",
                 "revision": held.revision,
                 "compact_revision": held.compacted,
@@ -223,15 +268,15 @@ def _say_etcd(held: EtcdHeld, *, as_json: bool) -> None:
         )
         return
     rows = f"{held.history_count} rows of history up to revision {held.revision}"
-    click.echo(f"{held.path}: a snapshot of etcd's, {rows}: `roost import` takes it")
+    click.echo(f"{name}: a snapshot of etcd's, {rows}: `roost import` takes it")
     click.echo(f"{held.size_bytes} bytes, sha256 {held.digest}")
 
 
 @snapshot.command("restore")
-@click.argument("files", type=_PATH, nargs=-1, required=True)
+@click.argument("files", type=_BACKUP, nargs=-1, required=True)
 @founding_options
 def restore_command(
-    files: tuple[Path, ...],
+    files: tuple[str, ...],
     *,
     as_json: bool,
     **options: Any,  # Any: what `founding_of` takes, each of its type
@@ -245,19 +290,24 @@ def restore_command(
     \b
     Example:
         roost snapshot restore monday.db tuesday.inc --data-dir restored
+        roost snapshot restore s3://backups/week-48/monday.db --data-dir restored
         roost snapshot restore monday.db --bump-revision 1000000000 --mark-compacted
     """
     try:
         founding = founding_of(**options)
         place = founding.data_dir
-        with progress(
-            f"restoring {place.name}",
-            as_json=as_json,
-            total=sum(it.stat().st_size for it in files),
-            measure=size_below(unfinished(place)),
+        near = place.absolute().parent
+        with (
+            brought(files, as_json=as_json, beside=near) as paths,
+            progress(
+                f"restoring {place.name}",
+                as_json=as_json,
+                total=sum(it.stat().st_size for it in paths),
+                measure=size_below(unfinished(place)),
+            ),
         ):
             made = restore(
-                files,
+                paths,
                 place,
                 name=founding.name,
                 members=founding.members,

@@ -26,11 +26,15 @@ from roost.member.errors import (
     BackupDamaged,
     BackupFailed,
     BadMemberConfig,
+    BadPlace,
+    BucketRefused,
+    BucketUnreachable,
     CannotJoin,
     CannotRebuild,
     DirectoryLost,
     MalformedForward,
     MemberRemoved,
+    NoBucket,
     NotAMember,
     NothingToLose,
     RestoreRefused,
@@ -49,6 +53,8 @@ from roost.member.snapshots.backup import (
     write_full,
     write_increment,
 )
+from roost.member.snapshots.bucket import Bucket
+from roost.member.snapshots.bucket_place import check_place, is_in_bucket, split_object
 from roost.member.snapshots.restoring import (
     Amendment,
     begin_with,
@@ -58,7 +64,8 @@ from roost.member.snapshots.restoring import (
 )
 from roost.member.snapshots.saving import save
 from roost.member.snapshots.schedule import SHELF, BackupSchedule
-from roost.member.snapshots.shelf import Listed, Progress, Sent, Verified
+from roost.member.snapshots.shelf import Kept, Listed, Verified, list_all
+from roost.member.snapshots.shelf_work import Progress, Sent, shelf_at
 from roost.member.status import MemberStatus
 
 __all__ = [
@@ -72,9 +79,14 @@ __all__ = [
     "BackupFailed",
     "BackupSchedule",
     "BadMemberConfig",
+    "BadPlace",
+    "Bucket",
+    "BucketRefused",
+    "BucketUnreachable",
     "CannotJoin",
     "CannotRebuild",
     "DirectoryLost",
+    "Kept",
     "Light",
     "Listed",
     "Loss",
@@ -84,6 +96,7 @@ __all__ = [
     "MemberRecord",
     "MemberRemoved",
     "MemberStatus",
+    "NoBucket",
     "NotAMember",
     "NothingToLose",
     "Progress",
@@ -103,12 +116,15 @@ __all__ = [
     "added_anew",
     "address_of",
     "begin_with",
+    "check_place",
     "cluster_id_of",
     "events",
     "found_new_cluster",
     "has_begun",
     "inspect",
+    "is_in_bucket",
     "join_cluster",
+    "list_all",
     "mark_damaged",
     "mark_suspect",
     "member_id_of",
@@ -122,6 +138,8 @@ __all__ = [
     "rebuild_store",
     "restore",
     "save",
+    "shelf_at",
+    "split_object",
     "unfinished",
     "write_full",
     "write_increment",

@@ -56,6 +56,22 @@ class BackupFailed(DeviceFault):
     """A backup could not be written; the text says why, and the next one is tried in time."""
 
 
+class BadPlace(CallerFault):
+    """What was said to be a place for backups is none; the text says what one looks like."""
+
+
+class NoBucket(CallerFault):
+    """The bucket for backups does not exist; nobody but you makes it."""
+
+
+class BucketRefused(CallerFault):
+    """The store of a bucket does not take our credentials, or they may not do what is needed."""
+
+
+class BucketUnreachable(DeviceFault):
+    """The store of a bucket did not answer to the end; what was sent is not there as a backup."""
+
+
 class RolledBack(DeviceFault):
     """The directory is an old state or a copy of one that the cluster has seen since.
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from pathlib import Path
 
 from roost import etcd
 from roost.counters.requests import Limits as CounterLimits
+from roost.errors import PackageMissing
+from roost.member import BadPlace, check_place
 from roost.server.counter_way import Showing
 from roost.server.port import AROUND_BYTES, ServerConfig
 from roost.settings import DEFAULTS, BadSetting, Settings
@@ -31,7 +32,8 @@ _REQUESTS_KEPT_MAX = 100_000_000
 class Backups:
     """Where backups are saved, how often, and how many stay."""
 
-    directory: Path
+    # A directory, or `s3://BUCKET/PREFIX`.
+    place: str
     interval_s: float
     keep_count: int
 
@@ -248,8 +250,12 @@ def _backups(settings: Settings) -> Backups | None:
         return None
     if settings.backup_interval <= 0 or settings.backup_keep <= 0:
         raise BadSetting("--backup-interval and --backup-keep must be positive")
+    try:
+        check_place(settings.backup_dir)
+    except (BadPlace, PackageMissing) as error:
+        raise BadSetting(f"--backup-dir: {error}") from error
     return Backups(
-        directory=Path(settings.backup_dir),
+        place=settings.backup_dir,
         interval_s=settings.backup_interval,
         keep_count=settings.backup_keep,
     )

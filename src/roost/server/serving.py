@@ -299,7 +299,7 @@ def _shelved(member: Member, backups: Backups | None) -> Shelved | None:
         return None
     schedule = BackupSchedule(
         member.files,
-        backups.directory,
+        backups.place,
         name=member.config.name,
         interval_s=backups.interval_s,
         keep_count=backups.keep_count,

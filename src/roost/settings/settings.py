@@ -108,7 +108,10 @@ class Settings:
         float,
         "How often the whole store is read and checked; 0 = never.",
     ] = 24 * _HOUR_S
-    backup_dir: Annotated[str, "Where backups are saved; none are when it is empty."] = ""
+    backup_dir: Annotated[
+        str,
+        "Where backups are saved, a directory or `s3://BUCKET/PREFIX`; none are when it is empty.",
+    ] = ""
     backup_interval: Annotated[float, "How often a backup is saved."] = 24 * _HOUR_S
     backup_keep: Annotated[int, "How many backups are kept."] = 7
     max_memory_bytes: Annotated[

@@ -14,11 +14,24 @@ import pytest
 from roost.children import Ended, run_module
 from roost.errors import Overloaded
 from roost.member import BackupSchedule
+from roost.member.snapshots.folder import Folder
 from roost.member.snapshots.schedule import BY_HAND, SHELF
-from roost.member.snapshots.shelf import Shelf
+from roost.member.snapshots.shelf import Kept, is_of, keep, newest
 from roost.sim.members.loop import pass_time, run_virtually
 
 INTERVAL_S = 3600.0
+
+
+def as_kept(path: Path) -> Kept:
+    """A file that was made now."""
+    return Kept(path.name, path.stat().st_size, path.stat().st_mtime)
+
+
+def own_of(folder: Folder, member: str) -> list[str]:
+    """A member's backups, the oldest first."""
+    found = sorted(folder.found(), key=lambda it: (it.at_s, it.name))
+    return [it.name for it in found if is_of(it.name, member)]
+
 
 OTHERS = [
     "m-1-0000000000000001.db",
@@ -36,15 +49,15 @@ def test_only_files_of_the_member_itself_are_removed(tmp_path: Path) -> None:
     for age, name in enumerate([*OTHERS, *own]):
         (tmp_path / name).touch()
         os.utime(tmp_path / name, (age, age))
-    Shelf(tmp_path, "m").keep(2, tmp_path / own[-1])
+    keep(Folder(tmp_path), "m", 2, as_kept(tmp_path / own[-1]))
     assert sorted(it.name for it in tmp_path.iterdir()) == sorted([*OTHERS, *own[-2:]])
 
 
 def test_a_name_is_no_pattern(tmp_path: Path) -> None:
     (tmp_path / "mx-0000000000000001.db").touch()
     (tmp_path / "[m]-0000000000000001.db").touch()
-    assert Shelf(tmp_path, "m.").backups() == []
-    assert [it.name for it in Shelf(tmp_path, "[m]").backups()] == ["[m]-0000000000000001.db"]
+    assert own_of(Folder(tmp_path), "m.") == []
+    assert own_of(Folder(tmp_path), "[m]") == ["[m]-0000000000000001.db"]
 
 
 def test_what_was_written_last_stays_although_its_number_is_smaller(tmp_path: Path) -> None:
@@ -52,7 +65,7 @@ def test_what_was_written_last_stays_although_its_number_is_smaller(tmp_path: Pa
     for age, number in enumerate([900, 901, 3]):
         (tmp_path / f"m-{number:016x}.db").touch()
         os.utime(tmp_path / f"m-{number:016x}.db", (age, age))
-    Shelf(tmp_path, "m").keep(1, tmp_path / "m-0000000000000003.db")
+    keep(Folder(tmp_path), "m", 1, as_kept(tmp_path / "m-0000000000000003.db"))
     assert [it.name for it in tmp_path.iterdir()] == ["m-0000000000000003.db"]
 
 
@@ -69,15 +82,15 @@ def test_what_was_made_while_a_clock_was_ahead_is_not_the_newest_for_ever(
         os.utime(path, (at_s, at_s))
         return path
 
-    shelf = Shelf(tmp_path, "m")
+    folder = Folder(tmp_path)
     for number, at_s in enumerate((now_s - 900, now_s + ahead_s, now_s + ahead_s + 1)):
         make(number, at_s)
     for number in range(3, 8):
         made = make(number, now_s + number)
-        shelf.keep(3, made)
-        assert shelf.backups()[-1] == made
-    assert [it.stem for it in shelf.backups()] == [f"m-{number:016x}" for number in (5, 6, 7)]
-    assert 0 <= (shelf.newest(now_s + 10).age_s or -1) <= 10
+        keep(folder, "m", 3, folder.made_now("m", made))
+        assert own_of(folder, "m")[-1] == made.name
+    assert own_of(folder, "m") == [f"m-{number:016x}.db" for number in (5, 6, 7)]
+    assert 0 <= (newest(folder, "m", now_s + 10).age_s or -1) <= 10
 
 
 class FailingFiles:
@@ -105,7 +118,7 @@ def schedule_of(files: FailingFiles, directory: Path, said: bytes) -> BackupSche
 
     return BackupSchedule(
         files,  # type: ignore[arg-type]  # the part of it that is used
-        directory,
+        str(directory),
         name="m",
         interval_s=INTERVAL_S,
         keep_count=1,
@@ -208,5 +221,5 @@ def test_those_that_somebody_asks_for_cost_none_of_those_by_the_clock(tmp_path: 
     for age, path in enumerate([*clock, *by_hand]):
         path.touch()
         os.utime(path, (age, age))
-    Shelf(tmp_path, f"m{BY_HAND}").keep(2, by_hand[-1])
+    keep(Folder(tmp_path), f"m{BY_HAND}", 2, as_kept(by_hand[-1]))
     assert sorted(tmp_path.iterdir()) == sorted([*clock, *by_hand[-2:]])

@@ -1,19 +1,63 @@
-"""Backups in a directory: listed, verified, and given away; what is kept is `test_schedule`'s."""
+"""Backups in a directory and in a bucket: saved, listed, verified, given away, and removed.
+
+What a schedule does with them is `test_schedule`'s; what only a bucket can do is `test_bucket`'s.
+"""
 
 import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from roost.member import BackupDamaged, BackupFailed, Listed, Progress, Verified
-from roost.member import read_backup as read
-from roost.member.snapshots import shelf
+from roost.member import BackupFailed, Kept, Listed, Progress, Verified, read_backup
+from roost.member.snapshots import shelf, shelf_work
 from roost.member.snapshots.backup import DIGEST_BYTES
-from roost.member.snapshots.shelf import LIST_MAX, Saved, Shelf, file_of, list_all
+from roost.member.snapshots.folder import Folder
+from roost.member.snapshots.shelf import LIST_MAX, Shelf, keep, list_all, newest
+from roost.member.snapshots.shelf_work import Saved, shelf_at
 from tests.member.directory.homes import close, open_at, snapshot_of, write
+from tests.s3 import Object, s3_server
 
 NAME = "m0-0000000000000007.db"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A place of one kind, and how to lay something into it behind its back."""
+
+    place: str
+    lay: Callable[[str, bytes, float], None]
+
+    @property
+    def shelf(self) -> Shelf:
+        return shelf_at(self.place)
+
+
+@pytest.fixture(params=["directory", "bucket"])
+def kind(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Kind]:
+    if request.param == "directory":
+        kept = tmp_path / "kept"
+
+        def lay(name: str, data: bytes, at_s: float) -> None:
+            kept.mkdir(exist_ok=True)
+            (kept / name).write_bytes(data)
+            os.utime(kept / name, (at_s, at_s))
+
+        yield Kind(str(kept), lay)
+        return
+    pytest.importorskip("obstore", reason="the extra s3 is not installed")
+    with s3_server() as s3:
+        for name, value in s3.environment().items():
+            monkeypatch.setenv(name, value)
+
+        def lay_there(name: str, data: bytes, at_s: float) -> None:
+            s3.objects[f"of/{name}"] = Object(data, at_s, {})
+
+        yield Kind(s3.place("of"), lay_there)
 
 
 def make_copy(tmp_path: Path) -> Path:
@@ -26,34 +70,47 @@ def make_copy(tmp_path: Path) -> Path:
     return copy
 
 
+def nobody(_phase: str, _count: int) -> None:
+    """Nobody wants to know how far it is."""
+
+
+def content(shelf: Shelf, name: str) -> bytes:
+    with shelf.open(name) as opened:
+        data = b"".join(opened.pieces)
+    assert len(data) == opened.size_bytes
+    return data
+
+
 Output = pytest.CaptureFixture[bytes]
 
 
 def run(output: Output, *arguments: str) -> bytes:
     """What the process would print, without a process."""
-    shelf.do(*arguments)
+    shelf_work.do(*arguments)
     return output.readouterr().out
 
 
-def test_all_members_backups_are_listed_the_newest_first(tmp_path: Path) -> None:
+def test_all_members_backups_are_listed_the_newest_first(kind: Kind) -> None:
+    assert list_all(kind.shelf) == Listed()
+    assert newest(kind.shelf, "m0", 5.0).age_s is None
     for age, name in enumerate([NAME, "m1-00000000000000aa.db", "notes.txt", f"{NAME}.part"]):
-        (tmp_path / name).write_bytes(b"x" * age)
-        os.utime(tmp_path / name, (age, age))
-    found = list_all(tmp_path)
+        kind.lay(name, b"x" * age, age)
+    found = list_all(kind.shelf)
     assert [(it.name, it.size_bytes, it.at_s) for it in found.backups] == [
         ("m1-00000000000000aa.db", 1, 1.0),
         (NAME, 0, 0.0),
     ]
-    assert list_all(tmp_path / "none") == Listed()
+    assert list_all(kind.shelf, of_members=False).backups[0].name == f"{NAME}.part"
+    assert newest(kind.shelf, "m1", 5.0).age_s == 4.0
 
 
-def test_a_list_has_an_end_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_list_has_an_end_and_says_so(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shelf, "LIST_MAX", 2)
     assert LIST_MAX == 1000
     for number in range(3):
-        (tmp_path / f"m-{number:016x}.db").touch()
-    found = list_all(tmp_path)
-    assert (len(found.backups), found.is_cut) == (2, True)
+        kind.lay(f"m-{number:016x}.db", b"", number)
+    found = list_all(kind.shelf)
+    assert ([it.at_s for it in found.backups], found.is_cut) == ([2.0, 1.0], True)
 
 
 @pytest.mark.parametrize(
@@ -64,36 +121,97 @@ def test_nothing_else_can_be_named(tmp_path: Path, name: str) -> None:
     inner.mkdir()
     (tmp_path / "secret-0000000000000001.db").touch()
     (inner / "m-1.db").touch()
-    with pytest.raises(BackupFailed, match="there is no backup"):
-        file_of(inner, name)
+    with pytest.raises(BackupFailed, match="there is no backup"), Folder(inner).open(name):
+        raise AssertionError("it is open")
 
 
-def test_a_backup_is_saved_verified_and_given_away(tmp_path: Path, capfdbinary: Output) -> None:
-    copy, kept = make_copy(tmp_path), tmp_path / "kept"
-    *heard, last = run(capfdbinary, "save", str(kept), "m", str(copy), "3").splitlines()
+def test_a_backup_is_saved_verified_and_given_away(
+    kind: Kind, tmp_path: Path, capfdbinary: Output
+) -> None:
+    copy = make_copy(tmp_path)
+    *heard, last = run(capfdbinary, "save", kind.place, "m", str(copy), "3").splitlines()
     saved = msgspec.json.decode(last, type=Saved)
     assert saved.fault == ""
     progress = [msgspec.json.decode(it, type=Progress) for it in heard]
-    assert [it.phase for it in progress] == ["writing", "checking"]
+    assert {it.phase for it in progress} <= {"writing", "checking", "sending"}
+    assert progress
     assert all(0 < it.done_bytes <= it.total_bytes + DIGEST_BYTES for it in progress)
-    told = run(capfdbinary, "verify", str(kept), saved.name).splitlines()[-1]
-    held, backup = msgspec.json.decode(told, type=Verified), read(kept / saved.name)
+    data = content(kind.shelf, saved.name)
+    (tmp_path / "fetched.db").write_bytes(data)
+    backup = read_backup(tmp_path / "fetched.db")
+    assert (saved.size_bytes, backup.is_full) == (len(data), True)
+    told = run(capfdbinary, "verify", kind.place, saved.name).splitlines()[-1]
+    held = msgspec.json.decode(told, type=Verified)
     assert (held.index, held.digest) == (backup.index, backup.digest)
-    for work in (("send", str(kept), saved.name), ("give", str(copy))):
+    for work in (("send", kind.place, saved.name), ("give", str(copy))):
         line, _, sent = run(capfdbinary, *work).partition(b"\n")
         assert msgspec.json.decode(line)["size_bytes"] == len(sent)
-        assert sent == (kept / saved.name).read_bytes()
+        assert sent == data
+    told = run(capfdbinary, "list", kind.place)
+    assert [it.name for it in msgspec.json.decode(told, type=Listed).backups] == [saved.name]
 
 
-def test_what_has_changed_or_is_gone_is_told(tmp_path: Path, capfdbinary: Output) -> None:
-    saved = Shelf(tmp_path, "m").put(make_copy(tmp_path))
-    data = bytearray(saved.path.read_bytes())
+def test_what_has_changed_or_is_gone_is_told(
+    kind: Kind, tmp_path: Path, capfdbinary: Output
+) -> None:
+    saved = kind.shelf.put("m", make_copy(tmp_path), nobody)
+    data = bytearray(content(kind.shelf, saved.name))
     data[len(data) // 2] ^= 1
-    saved.path.write_bytes(data)
-    told = run(capfdbinary, "verify", str(tmp_path), saved.path.name).splitlines()[-1]
+    kind.lay(saved.name, bytes(data), 1.0)
+    told = run(capfdbinary, "verify", kind.place, saved.name).splitlines()[-1]
     assert "digest at its end" in msgspec.json.decode(told, type=Verified).fault
-    with pytest.raises(BackupDamaged):
-        read(saved.path)
     for work in ("verify", "send"):
-        assert b"may have been removed" in run(capfdbinary, work, str(tmp_path), NAME)
-    assert b"Not a directory" in run(capfdbinary, "list", str(saved.path))
+        assert b"may have been removed" in run(capfdbinary, work, kind.place, NAME)
+    kind.shelf.remove(saved.name)
+    kind.shelf.remove(saved.name)
+    assert list_all(kind.shelf) == Listed()
+
+
+def test_a_place_that_is_a_file_is_said_to_be_none(tmp_path: Path, capfdbinary: Output) -> None:
+    (tmp_path / "file").touch()
+    assert b"Not a directory" in run(capfdbinary, "list", str(tmp_path / "file"))
+
+
+def test_the_newest_of_a_member_stay_and_what_was_made_now_is_the_last(kind: Kind) -> None:
+    """Three of `m`, of which one is from the future, and another member's."""
+    ages = {
+        "m-0000000000000001.db": 10,
+        "m-0000000000000009.db": 9_000,
+        "m-0000000000000002.db": 20,
+    }
+    for name, at_s in {**ages, "m-1-0000000000000001.db": 1}.items():
+        kind.lay(name, b"", at_s)
+    kind.lay("m-0000000000000003.db", b"", 30)
+    keep(kind.shelf, "m", 3, Kept("m-0000000000000003.db", 0, 30.0))
+    assert [it.name for it in list_all(kind.shelf).backups] == [
+        "m-0000000000000003.db",
+        "m-0000000000000002.db",
+        "m-0000000000000001.db",
+        "m-1-0000000000000001.db",
+    ]
+
+
+class Breaking:
+    """Gives half of what it says."""
+
+    def open(self, _name: str) -> object:
+        from contextlib import nullcontext
+
+        def pieces() -> Iterator[bytes]:
+            yield b"x" * 10
+            raise BackupFailed("the network was cut")
+
+        return nullcontext(shelf.Opened(12, pieces()))
+
+
+def test_what_breaks_in_the_middle_is_no_part_of_a_file(
+    monkeypatch: pytest.MonkeyPatch, capfdbinary: Output
+) -> None:
+    """The fault was printed behind the bytes, and taken for the rest of the file."""
+    monkeypatch.setattr(shelf_work, "shelf_at", lambda _place: Breaking())
+    with pytest.raises(SystemExit) as ended:
+        shelf_work.do("send", "anywhere", NAME)
+    assert ended.value.code == 1
+    told = capfdbinary.readouterr()
+    assert told.out.partition(b"\n")[2] == b"x" * 10
+    assert b"the network was cut" in told.err

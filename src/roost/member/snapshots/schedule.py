@@ -6,17 +6,16 @@ A backup that fails is said so, whatever it was, and tried again the next time.
 The first one is due an interval after the newest that is there, so that a member which restarts
 often saves as many as one that does not.  What was made while a clock was ahead is from the
 future: it would be the newest for ever, and each new backup be removed at once.  So it gets the
-time of now.
+time of now, or goes first (`shelf.keep`).
 
 Somebody may ask for one at once (`save_by_hand`); there is one at a time.  Those have a name of
 their own, and as many of them are kept: whoever asks again and again must not cost those by the
-clock.  What is done to the directory is done by a process of its own (`shelf`).
+clock.  What is done to the place of them is done by a process of its own (`shelf_work`).
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 import msgspec
 
@@ -24,10 +23,11 @@ from roost.children import Ended, run_module
 from roost.errors import Overloaded, RoostError
 from roost.member.errors import BackupFailed
 from roost.member.snapshots.files import Files
-from roost.member.snapshots.shelf import Newest, Progress, Saved
+from roost.member.snapshots.shelf import Newest
+from roost.member.snapshots.shelf_work import Progress, Saved
 
 logger = logging.getLogger(__name__)
-SHELF = "roost.member.snapshots.shelf"
+SHELF = "roost.member.snapshots.shelf_work"
 # What the names of those have that somebody has asked for.
 BY_HAND = "-by-hand"
 # Of what is saved: how far that is.
@@ -35,23 +35,26 @@ Hearing = Callable[[Progress], None]
 
 
 class BackupSchedule:
-    """Saves a member's store into a directory."""
+    """Saves a member's store into a directory or a bucket."""
 
     def __init__(
         self,
         files: Files,
-        directory: Path,
+        place: str,
         *,
         name: str,
         interval_s: float,
         keep_count: int,
         run_process: Callable[..., Awaitable[Ended]] = run_module,
     ) -> None:
-        """`name` begins every file's name; at most `keep_count` files of it stay."""
+        """`place` is a directory, or `s3://BUCKET/PREFIX`.
+
+        `name` begins every file's name; at most `keep_count` files of it stay.
+        """
         assert interval_s > 0, "the settings say so"
         assert keep_count > 0, "the settings say so"
         self._files = files
-        self._directory = directory
+        self._place = place
         self._name = name
         self._interval_s = interval_s
         self._keep_count = keep_count
@@ -80,7 +83,7 @@ class BackupSchedule:
         no copy of each.
         """
         try:
-            ended = await self._run("newest", str(self._directory), self._name)
+            ended = await self._run("newest", self._place, self._name)
             newest = msgspec.json.decode(ended.said, type=Newest)
             if newest.fault:
                 raise BackupFailed(newest.fault)
@@ -113,7 +116,7 @@ class BackupSchedule:
         self._is_saving = True
         try:
             async with self._files.lend_snapshot() as copy:
-                arguments = ("save", str(self._directory), name, str(copy), str(self._keep_count))
+                arguments = ("save", self._place, name, str(copy), str(self._keep_count))
                 ended = await self._run(
                     *arguments, hear=lambda line: hear(msgspec.json.decode(line, type=Progress))
                 )

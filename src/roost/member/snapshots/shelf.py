@@ -1,52 +1,29 @@
-"""Where backups are kept: a directory, which the members of a cluster, and others, may use, too.
+"""Where backups are kept: a directory or a bucket, which others may use, too; and which stay there.
 
-A file is named after its member and the entry it ends at, and appears under its name only when it
-is whole.
-
-`main` is a process of its own, which can be ended at any moment: a directory on another machine may
-not answer for long, and to write and hash a large file would hold a member up.  It is given what to
-do:
-
-    newest PLACE NAME               how old the newest backup of the member NAME is
-    save PLACE NAME COPY COUNT      save a copy of its store, and keep COUNT of its backups
-    list PLACE                      what is there, of all members
-    verify PLACE FILE               read all of a backup, and compare its digest
-    send PLACE FILE                 say how large it is, and then all of it
-    give COPY                       the same with a copy of a store, and its digest behind it
-
-It prints a line of JSON, and before that, while it saves and verifies, how far it is.
+A backup is named after its member and the entry it ends at, and is there under its name only when
+it is whole.  What tells a directory from a bucket is `Shelf`; all else about them is the same.
 """
 
-import os
+import hashlib
+import heapq
 import re
-import shutil
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
-from roost.errors import RoostError
-from roost.member.errors import BackupFailed
-from roost.member.snapshots.backup import DIGEST_BYTES, Backup, read_backup, write_full
-from roost.member.snapshots.saving import with_digest
+from roost.member.errors import BackupDamaged, BackupFailed
+from roost.member.snapshots.backup import DIGEST_BYTES
 
-# A whole backup of whichever member; nothing that is named so lies in another directory.
-_KEPT = re.compile(r"[^/\0]+-[0-9a-f]{16}\.db")
+# A whole backup of whichever member; nothing that is named so lies elsewhere.
+_KEPT = re.compile(r"([^/\0]+)-([0-9a-f]{16})\.db")
 # Of those the newest are told.
 LIST_MAX = 1000
-_SAY_S = 0.25
-
-
-class Saved(msgspec.Struct, frozen=True):
-    """What the process has saved, or why it could not."""
-
-    name: str = ""
-    size_bytes: int = 0
-    fault: str = ""
+# Is told a phase, and its bytes so far.
+Hear = Callable[[str, int], None]
 
 
 class Newest(msgspec.Struct, frozen=True):
@@ -76,187 +53,115 @@ class Verified(msgspec.Struct, frozen=True):
     """What a backup holds that is as it was saved; else what is wrong with it."""
 
     index: int = 0
-    term: int = 0
     size_bytes: int = 0
     digest: str = ""
     fault: str = ""
 
 
-class Sent(msgspec.Struct, frozen=True):
-    """How large the file is whose bytes follow; none do when there is a fault."""
-
-    size_bytes: int = 0
-    fault: str = ""
-
-
-class Progress(msgspec.Struct, frozen=True):
-    """How far the process is with what it is doing."""
-
-    phase: str
-    done_bytes: int
-    total_bytes: int
-
-
 @dataclass(frozen=True, slots=True)
-class Shelf:
-    """One member's backups in a directory that others may use, too."""
+class Opened:
+    """A backup that is being read: as many bytes as its size, or an error."""
 
-    directory: Path
-    name: str
-
-    def put(
-        self, copy: Path, hear: Callable[[str, int], None] = lambda _phase, _count: None
-    ) -> Backup:
-        """Write a backup of a copy of the store; `hear` is told a phase, and its bytes so far."""
-        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        coming = self.directory / f"{self.name}-coming.db"
-
-        def written() -> Iterator[bytes]:
-            count = 0
-            for blob in with_digest(copy):
-                yield blob
-                count += len(blob)
-                hear("writing", count)
-
-        saved = write_full(coming, written(), lambda count: hear("checking", count))
-        final = coming.with_name(f"{self.name}-{saved.index:016x}.db")
-        coming.rename(final)
-        return replace(saved, path=final)
-
-    def backups(self) -> list[Path]:
-        """Whole files of this member, as they were written, the oldest first.
-
-        A new cluster of the same names counts its entries from the beginning again.
-        """
-        ours = re.compile(re.escape(self.name) + r"-[0-9a-f]{16}\.db")
-        found = [it for it in self.directory.iterdir() if ours.fullmatch(it.name)]
-        return sorted(found, key=lambda it: (it.stat().st_mtime_ns, it.name))
-
-    def newest(self, now_s: float) -> Newest:
-        """How old the newest is, by the clock of the machine, which may be wrong."""
-        found = self.backups() if self.directory.exists() else []
-        return Newest(now_s - found[-1].stat().st_mtime) if found else Newest()
-
-    def set_right(self, now_ns: int) -> None:
-        """Let no backup be newer than what is made now."""
-        for it in self.backups():
-            if it.stat().st_mtime_ns >= now_ns:
-                os.utime(it, ns=(now_ns - 1, now_ns - 1))
-
-    def keep(self, count: int, made: Path) -> None:
-        """Remove all but the newest, of which `made` is the last."""
-        now_ns = made.stat().st_mtime_ns
-        self.set_right(now_ns)
-        os.utime(made, ns=(now_ns, now_ns))
-        for old in self.backups()[:-count]:
-            old.unlink()
+    size_bytes: int
+    pieces: Iterator[bytes]
 
 
-def list_all(directory: Path) -> Listed:
-    """Every member's backups in a directory, which need not be there yet."""
-    found = []
-    for it in directory.iterdir() if directory.exists() else ():
-        if not _KEPT.fullmatch(it.name):
-            continue
-        with suppress(FileNotFoundError):  # its member has removed it meanwhile
-            status = it.stat()
-            found.append(Kept(it.name, status.st_size, status.st_mtime))
-    found.sort(key=lambda it: (it.at_s, it.name), reverse=True)
-    return Listed(found[:LIST_MAX], is_cut=len(found) > LIST_MAX)
+class Shelf(Protocol):
+    """A place for the backups of many members.
+
+    Whatever cannot be done is an OSError or a RoostError, whose text says what to do.
+    """
+
+    def found(self) -> Iterable[Kept]:
+        """Everything there that may be a backup, in no order; nothing where nobody has been yet."""
+
+    def put(self, member: str, copy: Path, hear: Hear) -> Kept:
+        """Save a backup of a copy of the store, which is the newest of its member then."""
+
+    def open(self, name: str) -> AbstractContextManager[Opened]:
+        """Read one."""
+
+    def remove(self, name: str) -> None:
+        """Remove one; one that is gone already is no error."""
+
+    def set_right(self, member: str, now_ns: int) -> None:
+        """Let none of a member's be newer than what is made now, where that can be done."""
 
 
-def file_of(directory: Path, name: str) -> Path:
-    """Where a backup lies that somebody has named.
+def name_of(member: str, index: int) -> str:
+    """What the backup of a member is called that ends at an entry."""
+    return f"{member}-{index:016x}.db"
+
+
+def is_of(name: str, member: str) -> bool:
+    """Whether that is a backup of this member: `m-1` is another one than `m`."""
+    matched = _KEPT.fullmatch(name)
+    return matched is not None and matched[1] == member
+
+
+def known(name: str) -> str:
+    """The name of a backup, as somebody has said it.
 
     Raises:
-        BackupFailed: nothing in the directory is named so.
+        BackupFailed: no backup is named so.
 
     """
-    path = directory / name
-    if not _KEPT.fullmatch(name) or not path.is_file():
-        raise BackupFailed(f"there is no backup {name!r}: it may have been removed meanwhile")
-    return path
+    if not _KEPT.fullmatch(name):
+        raise gone(name)
+    return name
 
 
-def _newest(place: str, name: str) -> None:
-    shelf = Shelf(Path(place), name)
-    with suppress(OSError):  # there may be none, or it may only be read
-        shelf.set_right(time.time_ns())
-    _say(shelf.newest(time.time()))
+def gone(name: str) -> BackupFailed:
+    """There is none of that name."""
+    return BackupFailed(f"there is no backup {name!r}: it may have been removed meanwhile")
 
 
-def _save(place: str, name: str, copy: str, count: str) -> None:
-    shelf = Shelf(Path(place), name)
-    said = _Saying(Path(copy).stat().st_size)
-    backup = shelf.put(Path(copy), said.hear)
-    shelf.keep(int(count), backup.path)
-    _say(Saved(name=backup.path.name, size_bytes=backup.size_bytes))
+def list_all(shelf: Shelf, *, of_members: bool = True) -> Listed:
+    """Every member's backups; or all there is, saved by whomever under whatever name."""
+    found = (it for it in shelf.found() if not of_members or _KEPT.fullmatch(it.name))
+    newest = heapq.nlargest(LIST_MAX + 1, found, key=lambda it: (it.at_s, it.name))
+    return Listed(newest[:LIST_MAX], is_cut=len(newest) > LIST_MAX)
 
 
-def _list(place: str) -> None:
-    _say(list_all(Path(place)))
+def newest(shelf: Shelf, member: str, now_s: float) -> Newest:
+    """How old a member's newest is, by clocks that may be wrong."""
+    times = [it.at_s for it in shelf.found() if is_of(it.name, member)]
+    return Newest(now_s - max(times)) if times else Newest()
 
 
-def _verify(place: str, name: str) -> None:
-    path = file_of(Path(place), name)
-    said = _Saying(path.stat().st_size)
-    held = read_backup(path, lambda count: said.hear("checking", count))
-    _say(Verified(held.index, held.term, held.size_bytes, held.digest))
+def keep(shelf: Shelf, member: str, count: int, made: Kept) -> None:
+    """Remove all of a member's backups but the newest, of which `made` is the last.
+
+    They are as old as the shelf says, and not as their numbers are: a new cluster of the same names
+    counts its entries from the beginning again.  What is said to be newer than `made` is older than
+    it, by a clock that was ahead, and nobody knows by how much: it goes first, or it would stay for
+    ever, and each new backup go at once.
+    """
+    own = [it for it in shelf.found() if is_of(it.name, member)]
+    own.sort(key=lambda it: (it.name == made.name, it.at_s <= made.at_s, it.at_s, it.name))
+    for old in own[:-count]:
+        shelf.remove(old.name)
 
 
-def _send(place: str, name: str) -> None:
-    with file_of(Path(place), name).open("rb") as file:
-        _say(Sent(os.fstat(file.fileno()).st_size))
-        shutil.copyfileobj(file, sys.stdout.buffer)
+def verify(shelf: Shelf, name: str, hear: Callable[[int, int], None]) -> Verified:
+    """Read all of a backup, and compare it with the digest at its end.
 
+    `hear` is told how many bytes were read, and of how many.
 
-def _give(copy: str) -> None:
-    _say(Sent(Path(copy).stat().st_size + DIGEST_BYTES))
-    for blob in with_digest(Path(copy)):
-        sys.stdout.buffer.write(blob)
+    Raises:
+        BackupDamaged: it is not what was saved.
 
-
-class _Saying:
-    """Says how far it is, a few times a second."""
-
-    def __init__(self, total_bytes: int) -> None:
-        self._total_bytes = total_bytes
-        self._said = ("", -_SAY_S)
-
-    def hear(self, phase: str, count: int) -> None:
-        now_s = time.monotonic()
-        before, at_s = self._said
-        if phase != before or now_s - at_s >= _SAY_S:
-            self._said = phase, now_s
-            _say(Progress(phase, count, self._total_bytes))
-
-
-# What is done, and how a fault of it is said.
-_WORK: dict[str, tuple[Callable[..., None], Callable[[str], msgspec.Struct]]] = {
-    "newest": (_newest, lambda fault: Newest(fault=fault)),
-    "save": (_save, lambda fault: Saved(fault=fault)),
-    "list": (_list, lambda fault: Listed(fault=fault)),
-    "verify": (_verify, lambda fault: Verified(fault=fault)),
-    "send": (_send, lambda fault: Sent(fault=fault)),
-    "give": (_give, lambda fault: Sent(fault=fault)),
-}
-
-
-def main() -> None:
-    """Entry point of the process; the module's first lines say what its arguments are."""
-    os.nice(19)
-    do(*sys.argv[1:])
-
-
-def do(work: str, *arguments: str) -> None:
-    """Do one of these, and print what there is to say; faults are said, too."""
-    run, as_fault = _WORK[work]
-    try:
-        run(*arguments)
-    except (RoostError, OSError) as error:
-        _say(as_fault(str(error)))
-
-
-def _say(answer: msgspec.Struct) -> None:
-    sys.stdout.write(msgspec.json.encode(answer).decode() + "\n")
-    sys.stdout.flush()
+    """
+    matched = _KEPT.fullmatch(known(name))
+    assert matched is not None, "that is what is known"
+    digest, held, count = hashlib.sha256(), b"", 0
+    with shelf.open(name) as opened:
+        for piece in opened.pieces:
+            held += piece
+            digest.update(held[:-DIGEST_BYTES])
+            held = held[-DIGEST_BYTES:]
+            count += len(piece)
+            hear(count, opened.size_bytes)
+    if held != digest.digest():
+        raise BackupDamaged(f"{name}: the digest at its end is not that of the file")
+    return Verified(int(matched[2], 16), count, digest.hexdigest())

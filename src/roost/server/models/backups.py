@@ -1,7 +1,7 @@
 """A member's backups, as the dashboard asks for them: listed, saved, verified, sent.
 
-What is done to files is done by processes (`roost.member.snapshots.shelf`), which can be ended at
-any moment: the directory may be another machine's.
+What is done to files is done by processes (`roost.member.snapshots.shelf_work`), which can be ended
+at any moment: the directory may be another machine's, and a bucket always is.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ class Lending(Protocol):
 
 
 class NoPlace(CallerFault):
-    """The member was told no directory for backups."""
+    """The member was told no place for backups."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class BackupDesk:
         options = self._shelved.options
         listed = await self._asked(Listed, "list")
         return BackupState(
-            place=str(options.directory),
+            place=options.place,
             interval_s=options.interval_s,
             keep_count=options.keep_count,
             backups=[
@@ -180,7 +180,7 @@ class BackupDesk:
     def _place(self) -> str:
         if self._shelved is None:
             raise NoPlace("this member keeps no backups: start it with --backup-dir")
-        return str(self._shelved.options.directory)
+        return self._shelved.options.place
 
     def _begin(self, kind: str, name: str, phase: str, work: Coroutine[None, None, str]) -> Job:
         if not self._job.is_over:

@@ -1,0 +1,74 @@
+"""Backups in a directory, which members of a cluster, and others, may use, too."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from stat import S_ISREG
+
+from roost.member.snapshots.backup import write_full
+from roost.member.snapshots.saving import with_digest
+from roost.member.snapshots.shelf import Hear, Kept, Opened, gone, is_of, known, name_of
+
+_READ_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """As `Shelf`; the directory is made when something is put there."""
+
+    directory: Path
+
+    def found(self) -> Iterator[Kept]:
+        """As `Shelf`."""
+        for it in self.directory.iterdir() if self.directory.exists() else ():
+            with suppress(FileNotFoundError):  # its member has removed it meanwhile
+                status = it.stat()
+                if S_ISREG(status.st_mode):
+                    yield Kept(it.name, status.st_size, status.st_mtime)
+
+    def put(self, member: str, copy: Path, hear: Hear) -> Kept:
+        """As `Shelf`: written, synced and read back before it has its name."""
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        coming = self.directory / f"{member}-coming.db"
+
+        def written() -> Iterator[bytes]:
+            count = 0
+            for blob in with_digest(copy):
+                yield blob
+                count += len(blob)
+                hear("writing", count)
+
+        saved = write_full(coming, written(), lambda count: hear("checking", count))
+        final = coming.with_name(name_of(member, saved.index))
+        coming.rename(final)
+        return self.made_now(member, final)
+
+    def made_now(self, member: str, made: Path) -> Kept:
+        """Let what was made now be the newest of its member."""
+        now_ns = made.stat().st_mtime_ns
+        self.set_right(member, now_ns)
+        os.utime(made, ns=(now_ns, now_ns))
+        status = made.stat()
+        return Kept(made.name, status.st_size, status.st_mtime)
+
+    @contextmanager
+    def open(self, name: str) -> Iterator[Opened]:
+        """As `Shelf`."""
+        path = self.directory / known(name)
+        if not path.is_file():
+            raise gone(name)
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            yield Opened(size, iter(lambda: file.read(_READ_BYTES), b""))
+
+    def remove(self, name: str) -> None:
+        """As `Shelf`."""
+        (self.directory / known(name)).unlink(missing_ok=True)
+
+    def set_right(self, member: str, now_ns: int) -> None:
+        """As `Shelf`: a file gets another time."""
+        for it in self.directory.iterdir():
+            if is_of(it.name, member) and it.stat().st_mtime_ns >= now_ns:
+                os.utime(it, ns=(now_ns - 1, now_ns - 1))
