@@ -19,7 +19,7 @@ from packaging.requirements import Requirement
 
 from deploy.pins import Licence, NotHere, installed, licence_of, pinned, plain
 
-EXTRAS = ("", "dns", "plot", "prometheus", "series", "terminal")
+EXTRAS = ("", "dns", "plot", "prometheus", "s3", "series", "terminal")
 
 
 def reference(name: str, release: str) -> str:

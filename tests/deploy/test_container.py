@@ -108,7 +108,7 @@ def test_what_is_installed_is_all_that_is_needed_and_what_the_tests_run_with() -
     held = pins("requirements-deploy.lock")
     assert held.items() <= pins("requirements-test.lock").items()
     needed: set[str] = set()
-    extras: tuple[str, ...] = ("", "dns", "plot", "prometheus", "series", "terminal")
+    extras: tuple[str, ...] = ("", "dns", "plot", "prometheus", "s3", "series", "terminal")
     to_see = [("roost", extras)]
     while to_see:
         name, extras = to_see.pop()
