@@ -1,12 +1,14 @@
 """Counters over HTTP: what is asked, what is answered, and what is told to those who watch."""
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from roost.call import Caller
 from roost.counters import forms
@@ -300,7 +302,7 @@ def test_what_has_far_too_many_changes_is_not_decoded(monkeypatch: pytest.Monkey
     monkeypatch.delattr(msgspec.json, "decode")
     for body in (b"[" + b"[]," * 350_000 + b"[]]", named, texts):
         with pytest.raises(BadChange, match=f"more than {CHANGES_MAX} changes"):
-            next(forms.read_changes(body, CHANGES_MAX))
+            slices_of(forms.read_changes(body, CHANGES_MAX))
 
 
 @pytest.mark.parametrize(
@@ -314,6 +316,39 @@ def test_what_stands_in_a_name_is_no_change(name: str) -> None:
     for more in ([[name, 1]], [[name, 1]] * 100):
         with pytest.raises(BadChange, match=r"1\d\d changes|more than 100 changes"):
             slices_of(forms.read_changes(json.dumps([*asked, *more]).encode(), 100))
+
+
+def drained(steps: Generator[None, None, list[tuple[str, int]]]) -> list[tuple[str, int]]:
+    """What came of it, after all steps."""
+    try:
+        while True:
+            next(steps)
+    except StopIteration as end:
+        found: list[tuple[str, int]] = end.value
+        return found
+
+
+@given(
+    st.lists(st.text(st.sampled_from(list('a,"\\ü')), max_size=12), min_size=30, max_size=40),
+    st.integers(1, 99),
+)
+def test_values_are_counted_alike_however_a_body_is_cut(names: list[str], look_bytes: int) -> None:
+    said = [(f"{it}.", 1) for it in names]
+    body = json.dumps(said, ensure_ascii=False).encode()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(forms, "_LOOK_BYTES", look_bytes)
+        assert drained(forms.read_changes(body, len(said))) == said
+        with pytest.raises(BadChange):
+            drained(forms.read_changes(body, len(said) - 1))
+
+
+def test_a_body_of_quotes_is_looked_at_in_steps() -> None:
+    """A megabyte was looked at in one step of 130 ms."""
+    steps = forms.read_changes(b'["' + b'\\",' * 300_000 + b'"]', CHANGES_MAX)
+    next(steps)
+    next(steps)
+    with pytest.raises(BadChange, match="more than"):
+        drained(forms.read_changes(b"[" + b'",' * 500_000, CHANGES_MAX))
 
 
 def test_only_so_many_watch(tmp_path: Path) -> None:

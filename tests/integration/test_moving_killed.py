@@ -91,7 +91,7 @@ def test_what_was_in_the_log_only_is_all_there(tmp_path: Path) -> None:
             behind = list(
                 LogFiles(directory / "member" / "wal").entries(held.backend.consistent_index)
             )
-        assert len(behind) > 45
+        assert len(behind) > 15  # 3.5.30 leaves 19 of some fifty, 3.5.1 nearly all
         said = roost("import", directory, f"--data-dir={tmp_path / 'said'}")
         assert " requests were in the log only, and are carried out" in said.output
         with imported(tmp_path / "roost", directory) as cluster:
