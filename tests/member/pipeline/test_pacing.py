@@ -28,10 +28,19 @@ def test_an_idle_leader_lets_everything_go() -> None:
 
 def test_a_batch_waits_for_the_one_before_it_but_not_for_long() -> None:
     pacing, clock = make()
-    pacing.on_proposed()
+    pacing.on_proposed(is_full=False)
     assert pacing.pace(5, 1) is Pace.HOLD
     clock.now += HOLD_S * 1.01
     assert pacing.pace(5, 1) is Pace.GO
+
+
+def test_who_did_not_get_into_a_full_batch_waits_for_nobody() -> None:
+    """Batches of 200 puts went one each two milliseconds: half of a bulk load's rate."""
+    pacing, _ = make()
+    pacing.on_proposed(is_full=True)
+    assert pacing.pace(5, 1) is Pace.GO
+    pacing.on_proposed(is_full=False)
+    assert pacing.pace(5, 2) is Pace.HOLD
 
 
 def test_callers_that_come_back_go_together_with_those_who_waited() -> None:

@@ -305,7 +305,7 @@ class Executor:
         self._last_index = index
         if self._traces.fresh:
             self._traces.on_proposed(index, batch.term, len(batch.requests))
-        self._pacing.on_proposed()
+        self._pacing.on_proposed(is_full=self._has_work)
         self._propose_done()
 
     def _execute(self, txn: Txn) -> list[Request]:

@@ -5,7 +5,8 @@ callers return within a fraction of a millisecond, and what arrived meanwhile fo
 that is always half a round behind.  Two waves cost twice the syncs and messages of one.  So
 
 * while a batch younger than HOLD_S is on its way, the next one is held: over a fast network it
-  is answered first, over a slow one batches overlap after all;
+  is answered first, over a slow one batches overlap after all.  Not if it was full: who did not
+  get into it waits for nobody;
 * after a batch was answered, its callers are given the time of one sync to come back, and whoever
   waits goes with them: a second wave would cost a sync too, so patience never costs more than
   it may save.  It ends at once when all of them are here: a lone caller never waits.
@@ -49,9 +50,9 @@ class Pacing:
         self._failures = 0
         self._skips = 0
 
-    def on_proposed(self) -> None:
-        """A batch is on its way."""
-        self._proposed_at = self._clock_s()
+    def on_proposed(self, *, is_full: bool) -> None:
+        """A batch is on its way; `is_full`: others wait since before it was made."""
+        self._proposed_at = -HOLD_S if is_full else self._clock_s()
 
     def on_answered(self, answered: int, waiting: int) -> None:
         """A batch was answered: `answered` callers may come back to the `waiting` ones."""
