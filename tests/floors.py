@@ -108,7 +108,7 @@ FLOORS = {
         deriving_tree
         changes
         builtin
-        once | optimistic
+        once | optimistic | updates
         derived_rows
         source
         operations

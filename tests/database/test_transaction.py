@@ -341,7 +341,7 @@ def test_results_that_were_forgotten_are_not_walked_over_again() -> None:
     store, limits = empty_txn(), Limits(once_count_max=3)
     for number in range(20):
         rows = Watched(store, limits)
-        asked = Asked(name="shop.order", arguments=b"", once=b"order %d" % number)
+        asked = Asked(name="shop.order", arguments=memoryview(b""), once=b"order %d" % number)
         assert once.run_once(rows, asked, lambda: b"done", limits, 0.0) == b"done"
         lowest = max(0, number - 3)
         assert rows.firsts == (b"s" + lowest.to_bytes(8, "big"),)

@@ -28,7 +28,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """One operation that was asked for."""
 
     name: str
-    arguments: bytes
+    # Of what was sent: there may be very many.
+    arguments: memoryview
     once: bytes | None = None
 
 
@@ -49,7 +50,7 @@ _KINDS: dict[str, type[Refused]] = {
 
 def encode_asked(name: str, arguments: bytes, once: bytes | None) -> bytes:
     """What RUN_OPERATION is asked with, for the program's operation of that name."""
-    return msgspec.msgpack.encode(Asked(name=name, arguments=arguments, once=once))
+    return msgspec.msgpack.encode(Asked(name=name, arguments=memoryview(arguments), once=once))
 
 
 def decode_asked(body: bytes) -> Asked:

@@ -4,12 +4,15 @@ They take bytes, as the caller's codecs made them, and the names of these codecs
 that leads holds against what the tree is declared as.
 """
 
+from typing import Any
+
 from roost.database.conventions import QUEUE_KEYS, append_to, take_from
 from roost.database.limits import TreeLimits
 from roost.database.operations import Operation
 from roost.database.optimistic import COMMIT
 from roost.database.rows import Row
 from roost.database.transaction import Transaction
+from roost.database.updates import PUT_PARTS
 
 
 def _put(txn: Transaction, tree: str, keys: str, values: str, written: list[Row]) -> None:
@@ -60,4 +63,14 @@ DELETE_RANGE = Operation("roost.delete_range", _delete_range)
 APPEND = Operation("roost.append", _append)
 TAKE = Operation("roost.take", _take)
 DESCRIBE = Operation("roost.describe", _describe)
-BUILTIN = {it.name: it for it in (PUT, DELETE, DELETE_RANGE, APPEND, TAKE, DESCRIBE, COMMIT)}
+_ALL: tuple[Operation[Any, Any], ...] = (
+    PUT,
+    PUT_PARTS,
+    DELETE,
+    DELETE_RANGE,
+    APPEND,
+    TAKE,
+    DESCRIBE,
+    COMMIT,
+)
+BUILTIN = {it.name: it for it in _ALL}

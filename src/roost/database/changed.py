@@ -15,6 +15,7 @@ from roost.store import (
     LongChanges,
     MalformedWriteSet,
     Store,
+    TreeLayer,
     View,
     Walk,
     is_effect,
@@ -22,6 +23,8 @@ from roost.store import (
 
 # How many digits of a key tell how far a walk has come.
 _SHARE_BYTES = 6
+# Keys of a long write that are noted one by one: about two milliseconds.
+LONG_KEYS_MAX = 4000
 
 
 class LogMember(Protocol):
@@ -60,8 +63,7 @@ def note_changes(dirty: Dirty, bounds: Range, tree_id: int, index: int, changes:
     """Note what a write set changed in a range of a tree that it writes."""
     first, stop = bounds.first, bounds.stop
     if isinstance(changes, LongChanges):
-        # As many as there may be; each by itself would be a long step.
-        dirty.note_range(first, stop, index)
+        _note_long(dirty, bounds, changes.layer.trees[tree_id], index)
         return
     for kind, written_id, key, value in changes.writes:
         if written_id != tree_id:
@@ -72,6 +74,22 @@ def note_changes(dirty: Dirty, bounds: Range, tree_id: int, index: int, changes:
         elif kind in (DELETE_RANGE, DELETE_FROM):
             end = value if kind == DELETE_RANGE else None
             dirty.note_range(max(first, key), earlier(end, stop), index)
+
+
+def _note_long(dirty: Dirty, bounds: Range, written: TreeLayer, index: int) -> None:
+    """Note what a long write changed: each key by itself would be a long step of very many."""
+    first, stop = bounds.first, bounds.stop
+    if written.ranges:
+        dirty.note_range(first, stop, index)
+    elif len(written.values) <= LONG_KEYS_MAX:
+        for key in written.values:
+            if first <= key and (stop is None or key < stop):
+                dirty.note(key, index)
+    else:
+        begin = next(written.items(first, stop, reverse=False), None)
+        end = next(written.items(first, stop, reverse=True), None)
+        if begin is not None and end is not None:
+            dirty.note_range(begin[0], end[0] + b"\0", index)
 
 
 def earlier(one: bytes | None, other: bytes | None) -> bytes | None:

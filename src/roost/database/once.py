@@ -10,7 +10,8 @@ writes nothing and is not kept, so a retry asks again.  What is too old, or too 
 next operation that is kept, a few at a time.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
 from hashlib import blake2b
 from struct import Struct
 
@@ -26,6 +27,8 @@ _KEYS = "once"
 KEY_BYTES_MAX = 256
 # How many rows of the past one operation removes: more than it adds, so the window gets narrower.
 REMOVED_MAX = 4
+# A millisecond of reading what a long operation was asked with.
+DIGESTED_BYTES = 1 << 20
 _PLACE, _LOW = Struct(">cQ"), Struct(">Q")
 _LOW_KEY = b"l"
 
@@ -39,12 +42,33 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     result: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What is kept for a key: the answer, or one that is too old to be given."""
+
+    key: bytes
+    digest: bytes
+    answer: bytes | None = None
+    stale: Kept | None = None
+
+
 _decoder = msgspec.msgpack.Decoder(Kept)
 
 
 def digest_of(asked: Asked) -> bytes:
     """What tells one question from another."""
-    return blake2b(asked.name.encode() + b"\0" + asked.arguments, digest_size=16).digest()
+    digest = blake2b(asked.name.encode() + b"\0", digest_size=16)
+    digest.update(asked.arguments)
+    return digest.digest()
+
+
+def _digest_in_slices(asked: Asked) -> Generator[None, None, bytes]:
+    """The same, some of it at a time."""
+    digest = blake2b(asked.name.encode() + b"\0", digest_size=16)
+    for begin in range(0, len(asked.arguments), DIGESTED_BYTES):
+        digest.update(asked.arguments[begin : begin + DIGESTED_BYTES])
+        yield
+    return digest.digest()
 
 
 def run_once(
@@ -57,29 +81,51 @@ def run_once(
         KeyTooLarge: it is longer than keys may be.
 
     """
+    found = _find(rows, asked, digest_of(asked), limits, now_s)
+    if found.answer is not None:
+        return found.answer
+    return _keep(rows, found, run(), limits, now_s)
+
+
+def run_once_in_slices(
+    rows: Rows, asked: Asked, steps: Generator[None, None, bytes], limits: Limits, now_s: float
+) -> Generator[None, None, bytes]:
+    """As `run_once`, of an operation that may have more to do than a turn allows."""
+    digest = yield from _digest_in_slices(asked)
+    found = _find(rows, asked, digest, limits, now_s)
+    if found.answer is not None:
+        return found.answer
+    return _keep(rows, found, (yield from steps), limits, now_s)
+
+
+def _find(rows: Rows, asked: Asked, digest: bytes, limits: Limits, now_s: float) -> _Found:
+    """What is kept of the same question."""
     assert asked.once is not None, "it has a key"
     if len(asked.once) > KEY_BYTES_MAX:
         raise KeyTooLarge(f"once= is a key of 1 to {KEY_BYTES_MAX} bytes; "
                           f"this has {len(asked.once)}")  # fmt: skip
     rows.open(TREE, _KEYS, _KEYS)
-    key, digest = b"k" + asked.once, digest_of(asked)
-    held = rows.get(TREE, key)
+    held = rows.get(TREE, b"k" + asked.once)
     kept = None if held is None else _decoder.decode(held)
     if kept is not None and now_s - kept.at_s <= limits.once_age_s:
         if kept.asked != digest:
             key_shown = asked.once.decode(errors="backslashreplace")
             raise OnceTaken(f"once={key_shown!r} was used for another operation, or for other "
                             "arguments: use a key for one question only")  # fmt: skip
-        return kept.result
-    result = run()
+        return _Found(asked.once, digest, answer=kept.result)
+    return _Found(asked.once, digest, stale=kept)
+
+
+def _keep(rows: Rows, found: _Found, result: bytes, limits: Limits, now_s: float) -> bytes:
+    """Keep an answer, and return it."""
     newest = rows.scan(TREE, b"s", b"t", reverse=True, limit=1)
     low = _low_of(rows)
     number = _PLACE.unpack(newest[0][0])[1] + 1 if newest else low
-    if kept is not None:
-        rows.delete(TREE, _PLACE.pack(b"s", kept.number))
-    made = Kept(asked=digest, at_s=now_s, number=number, result=result)
-    rows.put(TREE, key, msgspec.msgpack.encode(made))
-    rows.put(TREE, _PLACE.pack(b"s", number), asked.once)
+    if found.stale is not None:
+        rows.delete(TREE, _PLACE.pack(b"s", found.stale.number))
+    made = Kept(asked=found.digest, at_s=now_s, number=number, result=result)
+    rows.put(TREE, b"k" + found.key, msgspec.msgpack.encode(made))
+    rows.put(TREE, _PLACE.pack(b"s", number), found.key)
     kept_low = _forget(rows, low, number, limits, now_s)
     if kept_low != low:
         rows.put(TREE, _LOW_KEY, _LOW.pack(kept_low))

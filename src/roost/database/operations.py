@@ -13,7 +13,8 @@ as names and arguments stay.
 
 import inspect
 import keyword
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from functools import update_wrapper
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, get_type_hints
 
 import msgspec
@@ -29,6 +30,7 @@ R = TypeVar("R")
 # What returns a list may stand where something that can be walked over is asked for.
 R_co = TypeVar("R_co", covariant=True)
 NAME_CHARACTERS_MAX = 128
+Buffer = bytes | memoryview
 
 
 class Operation(Generic[P, R_co]):
@@ -87,7 +89,7 @@ class Operation(Generic[P, R_co]):
             raise BadArgument(f"{self.name}{self._signature}: {text_of(error)}") from error
         return body
 
-    def run(self, txn: Transaction, body: bytes) -> bytes:
+    def run(self, txn: Transaction, body: Buffer) -> bytes:
         """Run it with arguments that were sent; the result, on its way back.
 
         Raises:
@@ -98,7 +100,7 @@ class Operation(Generic[P, R_co]):
         self._result.decode(content)
         return content
 
-    def invoke(self, first: Any, body: bytes, function: Callable[..., Any] | None = None) -> Any:
+    def invoke(self, first: Any, body: Buffer, function: Callable[..., Any] | None = None) -> Any:
         """What its function, or another of the same arguments, makes of those that were sent.
 
         `first` is what stands before them: the transaction.
@@ -117,7 +119,7 @@ class Operation(Generic[P, R_co]):
         )
         return called(first, *bound.args, **bound.kwargs)
 
-    def decode(self, body: bytes) -> tuple[Any, ...]:
+    def decode(self, body: Buffer) -> tuple[Any, ...]:
         """Arguments that were sent.
 
         Raises:
@@ -146,6 +148,32 @@ class Operation(Generic[P, R_co]):
                 f"here: {error}; give what returns another type a new name"
             ) from error
         return found
+
+
+class LongOperation(Operation[P, None]):
+    """One of the database's own that may have more to do than a turn allows, and returns nothing.
+
+    Its function is a generator; each `yield` ends a slice.
+    """
+
+    def __init__(
+        self, name: str, steps: Callable[Concatenate[Transaction, P], Iterator[None]]
+    ) -> None:
+        """Read the annotations; raises as any other."""
+
+        def at_once(txn: Transaction, /, *args: P.args, **kwargs: P.kwargs) -> None:
+            for _ in steps(txn, *args, **kwargs):
+                pass
+
+        update_wrapper(at_once, steps)
+        at_once.__annotations__ = {**steps.__annotations__, "return": None}
+        super().__init__(name, at_once)
+        self._steps: Callable[..., Iterator[None]] = steps
+
+    def run_in_slices(self, txn: Transaction, body: Buffer) -> Generator[None, None, bytes]:
+        """As `run`, some of it at a time."""
+        yield from self._steps(txn, *self.decode(body))
+        return msgspec.msgpack.encode(None)
 
 
 class Operations:

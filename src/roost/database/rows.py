@@ -27,6 +27,9 @@ from roost.store import METADATA_ID, WRITE_BYTES_MAX, Mark, Txn, View, check_nam
 
 Row = tuple[bytes, bytes]
 ANNOTATION_KIND_MIN, ANNOTATION_KIND_MAX = 256, 65535
+# What eight rows cost that are written, in rows that are read: they take 1.5 us each, on a member
+# that leads (measured with 100,000 of them, 2026-11-28), and those take four.
+_COST_OF_ROWS = 3
 
 
 class Rows(Protocol):
@@ -138,6 +141,8 @@ class TxnRows:
         txn.keep_order()  # whoever observes is told so, over all trees
         self._begun = txn.savepoint()
         self._begun_bytes = txn.encoded_bytes
+        # Of a long operation: what it wrote in slices that are over.
+        self._taken_bytes = 0
         self._row_count = 0
         # What it has written at most since somebody looked how much that is, and what was left
         # then: to look after each row takes longer than to write it.
@@ -265,6 +270,15 @@ class TxnRows:
         """
         if self._annotations:
             self._txn.tell(self._begun, self._annotations)
+        self._txn.cost += self._row_count * _COST_OF_ROWS // 8
+
+    @property
+    def _written_bytes(self) -> int:
+        return self._taken_bytes + self._txn.encoded_bytes - self._begun_bytes
+
+    def end_slice(self) -> None:
+        """What a long operation has written up to here is taken from its transaction."""
+        self._taken_bytes = self._written_bytes
 
     def _note(self, size: int) -> None:
         """Something of so many bytes was written: look how much that is in all, once it matters."""
@@ -274,7 +288,7 @@ class TxnRows:
             self._unseen_bytes > self._room_bytes
             or self._row_count > self._limits.write_set_rows_max
         ):
-            written_bytes = self._txn.encoded_bytes - self._begun_bytes + self._annotation_bytes
+            written_bytes = self._written_bytes + self._annotation_bytes
             check_write_set(written_bytes, self._row_count, self._limits)
             self._unseen_bytes = 0
             self._room_bytes = self._limits.write_set_bytes_max - written_bytes

@@ -9,6 +9,7 @@ of the member that led, `sys.exit` as well; a fault of the device is the member'
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from roost import errors
@@ -17,13 +18,13 @@ from roost.database.answers import RAN, Asked, decode_asked, encode_refusal
 from roost.database.errors import BadDeclaration, OperationFailed, UnknownOperation
 from roost.database.limits import Limits
 from roost.database.moments import Clock
-from roost.database.operations import Operation
+from roost.database.operations import LongOperation, Operation
 from roost.database.rows import TxnRows
 from roost.database.transaction import Transaction
 from roost.errors import DeviceFault
 from roost.member.pipeline.forwarded import BODY_BYTES_MAX
 from roost.outcome import PROGRAM_FAULTS, in_words
-from roost.store import Txn
+from roost.store import Long, NothingKept, Steps, Txn
 
 logger = logging.getLogger(__name__)
 RESULT_BYTES_MAX = BODY_BYTES_MAX - len(RAN)
@@ -77,8 +78,8 @@ class Runner:
             self._run_count, self._refused_count, self._failed_count, self._slow_count
         )
 
-    def run(self, txn: Txn, body: bytes) -> bytes:
-        """Run what is asked, and answer; see `answers`."""
+    def run(self, txn: Txn, body: bytes) -> bytes | Long:
+        """Run what is asked, and answer, or say how it is run over many turns; see `answers`."""
         mark = txn.savepoint()
         begun_s = self._clock_s()
         self._run_count += 1
@@ -86,7 +87,10 @@ class Runner:
         try:
             asked = decode_asked(body)
             name = asked.name
-            return RAN + self._run(txn, asked)
+            operation = self._known(name)
+            if isinstance(operation, LongOperation):
+                return Long(partial(self._run_in_slices, operation, asked))
+            return RAN + self._run(txn, operation, asked)
         except errors.Refused as refusal:
             txn.rollback(mark)
             self._refused_count += 1
@@ -101,14 +105,38 @@ class Runner:
         finally:
             self._note(name, self._clock_s() - begun_s)
 
-    def _run(self, txn: Txn, asked: Asked) -> bytes:
-        operation = self._operations.get(asked.name)
+    def _known(self, name: str) -> Operation[Any, Any]:
+        operation = self._operations.get(name)
         if operation is None:
-            self.on_unknown(asked.name)
+            self.on_unknown(name)
             raise UnknownOperation(
-                f"the member that leads knows no operation {asked.name!r}: open all members with "
+                f"the member that leads knows no operation {name!r}: open all members with "
                 "the same operations=[...]"
             )
+        return operation
+
+    def _run_in_slices(self, operation: LongOperation[Any], asked: Asked, txn: Txn) -> Steps:
+        rows = TxnRows(txn, self._limits)
+        transaction = Transaction(rows, self.clock.moment)
+        steps = operation.run_in_slices(transaction, asked.arguments)
+        if asked.once is not None:
+            steps = once.run_once_in_slices(rows, asked, steps, self._limits, self._wall_s())
+        try:
+            while True:
+                try:
+                    next(steps)
+                except StopIteration as end:
+                    result: bytes = end.value
+                    return RAN + result
+                rows.end_slice()
+                yield
+        except errors.Refused as refusal:
+            self._refused_count += 1
+            raise NothingKept(encode_refusal(refusal)) from refusal
+        finally:
+            transaction.end()
+
+    def _run(self, txn: Txn, operation: Operation[Any, Any], asked: Asked) -> bytes:
         rows = TxnRows(txn, self._limits)
         transaction = Transaction(rows, self.clock.moment)
         try:

@@ -61,12 +61,21 @@ class Long:
     """What an operation returns, instead of an answer, that has more to do than a turn allows.
 
     It must have written nothing by then.  `run(txn)` does it: each `yield` ends a slice of about
-    a millisecond, and what it returns is the answer.  It may raise `Refused` at any time, and
-    nothing of it is kept then.  Nothing else is executed meanwhile, but flushes come and go: who
-    walks over keys begins anew by key in each slice.
+    a millisecond, and what it returns is the answer.  It may raise `Refused` at any time, or
+    `NothingKept`, and nothing of it is kept then.  Nothing else is executed meanwhile, but flushes
+    come and go: who walks over keys begins anew by key in each slice.
     """
 
     run: Callable[[Txn], Steps]
+
+
+class NothingKept(Exception):
+    """Raised by a long operation that writes nothing after all; `answer` is its caller's."""
+
+    def __init__(self, answer: bytes) -> None:
+        """Answer so."""
+        super().__init__("nothing of it is kept")
+        self.answer = answer
 
 
 def is_effect(payload: bytes) -> bool:

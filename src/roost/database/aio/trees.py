@@ -13,9 +13,9 @@ from roost.database import builtin
 from roost.database.bounds import PAGE_ROWS, D, K, Shape, V, check_limit, check_users_name, shape_of
 from roost.database.codecs import value_codec
 from roost.database.conventions import ENDS_KEY, QUEUE_KEYS, ends_of, held_at, multi_shape, place_of
-from roost.database.errors import BadArgument
 from roost.database.ordered import after_parts
 from roost.database.source import Asker, Source
+from roost.database.updates import put_if_many
 from roost.faces import KeyedRead, KeyedWrite, WithLength, also, translated
 
 # Keys that are counted in one go: about a millisecond (record 0009).
@@ -205,21 +205,16 @@ class Tree(ReadTree[K, V], Generic[K, V]):
         await self._asker.ask(builtin.PUT, self.name, *self._said(), [row])
 
     async def update(self, rows: Mapping[K, V] | Iterable[tuple[K, V]]) -> None:
-        """Set many keys at once: all of them, or none.
+        """Set many keys at once: all of them, or none; many are sent, and put, in parts.
 
         Raises:
             BadArgument: they are no pairs.
             BadKey, BadValue, Refused, OutcomeUnknown, NotExecuted: as `put`.
 
         """
-        given = rows.items() if isinstance(rows, Mapping) else rows
-        encode_key, encode = self._shape.keys.encode, self._shape.values.encode
-        try:
-            pairs = [(key, value) for key, value in given]
-        except (TypeError, ValueError) as error:
-            raise BadArgument(f"what is put are pairs of a key and its value: {error}") from error
-        encoded = [(encode_key(key), encode(value)) for key, value in pairs]
-        await self._asker.ask(builtin.PUT, self.name, *self._said(), encoded)
+        left = await put_if_many(rows, self._shape, self._asker)
+        if left is not None:
+            await self._asker.ask(builtin.PUT, self.name, *self._said(), left)
 
     async def delete(self, key: K) -> bool:
         """Remove a key; whether it was there.

@@ -141,7 +141,7 @@ class Tree(ReadTree[K, V], KeyedWrite[K, V], Generic[K, V]):
         self._loop.call(self._inner.put(key, value))
 
     def update(self, rows: Mapping[K, V] | Iterable[tuple[K, V]]) -> None:
-        """Set many keys at once: all of them, or none.
+        """Set many keys at once: all of them, or none; many are sent, and put, in parts.
 
         Raises:
             BadArgument: they are no pairs.

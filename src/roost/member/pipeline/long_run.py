@@ -16,7 +16,7 @@ from roost.errors import CallerGone, Refused, RoostError
 from roost.member.errors import RequestTooLarge
 from roost.member.pipeline.batch import Request, internal_error
 from roost.memory import Memory
-from roost.store import LAYER_BYTES_MAX, Long, Parts, Steps, Txn, close_layer
+from roost.store import LAYER_BYTES_MAX, Long, NothingKept, Parts, Steps, Txn, close_layer
 
 logger = logging.getLogger(__name__)
 _END = object()
@@ -64,6 +64,8 @@ class LongRun:
                 self.is_over = next(self._rest, _END) is _END
         except Refused as refusal:
             self.drop(refusal)
+        except NothingKept as end:
+            self.drop(end.answer)
         except MemoryError:
             self.drop(self._memory.on_error())
         except Exception:
@@ -91,7 +93,7 @@ class LongRun:
         else:
             txn.layer.put_in_order()
 
-    def drop(self, outcome: RoostError) -> None:
+    def drop(self, outcome: RoostError | bytes) -> None:
         """Have nothing of it take effect, and tell its caller why."""
         self.is_over, self.is_kept = True, False
         self.request.outcome = outcome

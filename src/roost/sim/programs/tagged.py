@@ -40,13 +40,13 @@ class Tagged(Operation[P, R]):
         """See `Operation.encode`."""
         return self._number.to_bytes(_NUMBER_BYTES, "big") + super().encode(args, kwargs)
 
-    def run(self, txn: Transaction, body: bytes) -> bytes:
+    def run(self, txn: Transaction, body: bytes | memoryview) -> bytes:
         """See `Operation.run`; what wrote nothing gets no entry for a number's sake."""
         rows = txn.rows()
         begun = rows.savepoint()
         content = super().run(txn, body[_NUMBER_BYTES:])
         if rows.savepoint() != begun:
-            txn.annotate(KIND, body[:_NUMBER_BYTES])
+            txn.annotate(KIND, bytes(body[:_NUMBER_BYTES]))
         return content
 
 
