@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,10 @@ from roost.etcd.model import leases
 from roost.etcd.model.costs import at_once
 from roost.etcd.model.mvcc import COMPACTING_KEY, Mvcc
 from roost.etcd.model.wire import decode_key_value
-from roost.moving import EtcdFileDamaged, EtcdOrigin, Taken, open_etcd
+from roost.moving import EtcdFileDamaged, EtcdOrigin, Taken, importing, open_etcd
 from roost.moving import backend as etcd
 from roost.restoring import bootstrap_models
-from roost.store import Store
+from roost.store import Store, StoreConfig, stack
 from tests.moving.files import LEASE, Rows, everything, put, save
 
 
@@ -52,6 +53,17 @@ def test_keys_are_what_they_were_at_every_revision_that_is_kept(tmp_path: Path) 
         revision=6, compacted=3, key_count=3, history_count=6, lease_count=1, user_count=1,
         role_count=1, is_auth_enabled=True,
     )  # fmt: skip
+
+
+def test_what_is_durable_does_not_stay_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was to be freed by turns, and an import has none: it took as much as the file has."""
+    monkeypatch.setattr(importing, "StoreConfig", partial(StoreConfig, layer_bytes_max=1))
+    monkeypatch.setattr(stack, "FREED_COUNT", 1)
+    with imported(tmp_path) as (store, _):
+        assert store.durable_index > 1, "it was flushed on the way"
+        assert store.old_count == 0
 
 
 def test_leases_come_with_what_is_left_of_them_and_their_keys(tmp_path: Path) -> None:

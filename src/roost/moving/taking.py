@@ -97,6 +97,7 @@ class Taking:
     def _end(self, txn: Txn) -> None:
         store = self._store
         store.apply(store.applied_index + 1, txn.encode(), store.applied_term)
+        store.free_all()
 
     def take(self, source: EtcdStore) -> Taken:
         """Write all that is in a store of etcd's, and what its log has to add.

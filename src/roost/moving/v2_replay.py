@@ -109,6 +109,7 @@ class V2Replay:
     def _end_part(self) -> None:
         store = self._store
         store.apply(store.applied_index + 1, self._txn.encode(), store.applied_term)
+        store.free_all()
         self._txn = store.begin()
 
     def _end_part_if_large(self) -> None:

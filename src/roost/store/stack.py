@@ -14,8 +14,10 @@ upper one above it, so no state in between can be seen; that is why two are merg
 hold has both or neither.
 
 A layer that is dropped is emptied, of its ranges as well, and what it knew is freed a part a turn
-(`free`): to free a million keys at once takes a tenth of a second.  Whoever has it in a stack of
-its own meanwhile, as a transaction that runs over many turns, finds the same in the base.
+(`free`): to free a million keys at once takes a tenth of a second.  Of layers that are dropped
+together one may be emptied, and an older one not, that has few keys or is held; so whoever has them
+in a list of its own, as a transaction that runs over many turns, takes those of now with each turn
+(`Store.renew`).
 
 Each turn frees FREED_COUNT keys, and as many more as were written since then, of which it pays for
 PAID_COUNT; turns follow each other while anything is to be freed.  To free a key takes a tenth of

@@ -216,11 +216,23 @@ class Store:
 
     def begin(self) -> Txn:
         """A transaction that sees everything applied and proposed."""
-        if not self._speculative:
-            return Txn(self._stack.layers, self._base)
+        return Txn(self._proposed_and_applied(), self._base)
+
+    def renew(self, txn: Txn) -> None:
+        """Have a transaction of an earlier turn look through the layers of now.
+
+        What it sees must be the same: nothing was proposed since it began but parts of its own.
+        But what was proposed may have been applied since, and what was applied have gone into the
+        file: such layers are emptied, those that somebody holds or that have few keys are not, and
+        an older one of these would speak in the place of a newer one that is.
+        """
+        txn.look_through(self._proposed_and_applied())
+
+    def _proposed_and_applied(self) -> list[Layer]:
+        """All layers, the newest first."""
         proposed = [it.layer for it in self._speculative]
         proposed.reverse()
-        return Txn([*proposed, *self._stack.layers], self._base)
+        return [*proposed, *self._stack.layers]
 
     def hold(self) -> HeldView:
         """Keep what is applied now readable over many turns; whoever gets it closes it.
@@ -425,6 +437,11 @@ class Store:
     def free(self) -> None:
         """Free some of them; the owner does so once a turn of the loop, while any are left."""
         self._stack.free()
+
+    def free_all(self) -> None:
+        """Free all of them: for an owner without turns, whose writes would all stay in memory."""
+        while self._stack.old_count:
+            self._stack.free()
 
     def _on_flushed(self, index: int) -> None:
         assert index == self._flushing_index, "flushes are answered in order"

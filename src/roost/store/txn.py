@@ -90,6 +90,10 @@ class Txn(View):
         self.cost = 0
         super().__init__([self.layer, *below], base)
 
+    def look_through(self, below: Sequence[Layer]) -> None:
+        """Have other layers below its own, which come to the same: see `Store.renew`."""
+        self._layers = [self.layer, *below]
+
     def put(self, tree_id: int, key: bytes, value: bytes) -> None:
         """Set the value of a key."""
         rows = self._rows.get(tree_id) or self._begin_rows(tree_id)

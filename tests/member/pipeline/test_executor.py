@@ -21,6 +21,7 @@ from roost.outcome import Outcome
 from roost.raft import DropReason, ProposalDropped
 from roost.slices import Slices
 from roost.store import InlineKeeper, Long, Steps, Store, StoreConfig, Txn
+from roost.store.stack import FREED_COUNT
 
 pytestmark = pytest.mark.pure("its core is a fake")
 
@@ -414,6 +415,43 @@ def test_a_long_operation_behind_what_was_not_proposed_is_asked_again(store: Sto
     assert [str(it) for it in heard[1:]] == ["not permitted"]
     assert core.proposed == []
     assert executor.queue_count == 0
+
+
+@pytest.mark.parametrize("is_held", [False, True])
+def test_a_long_operation_reads_the_newest_whatever_goes_into_the_file_meanwhile(
+    store: Store,
+    is_held: bool,  # noqa: FBT001 - pytest gives it
+) -> None:
+    """Of a flush the newer layer was emptied; an older one of few keys, or a held one, was not."""
+    tree, read = store.tree("things").id, list[bytes | None]()
+
+    def steps(txn: Txn) -> Steps:
+        for _ in range(2):
+            read.append(txn.get(tree, b"key"))
+            yield
+        return b"long"
+
+    def write(key: bytes, value: bytes, count: int) -> None:
+        txn = store.begin()
+        txn.put(tree, key, value)
+        for number in range(count):
+            txn.put(tree, b"other %d" % number, b"")
+        store.apply(store.applied_index + 1, txn.encode())
+
+    write(b"key", b"old", 0)
+    held = store.hold()
+    if not is_held:
+        held.close()
+    write(b"key", b"new", 2 * FREED_COUNT)
+    executor = make(store, StubCore())
+    executor.open()
+    executor.submit("long", lambda _txn, _body: Long(steps), b"", ignore)
+    executor.run()
+    executor.go_on()
+    store.flush()
+    executor.go_on()
+    held.close()
+    assert read == [b"new", b"new"]
 
 
 @pytest.mark.parametrize("where", ["take_part", "encode"])

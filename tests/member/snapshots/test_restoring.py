@@ -4,6 +4,7 @@ import hashlib
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -14,11 +15,12 @@ from roost.member import MemberConfig
 from roost.member.cluster.roster import Roster, read_configuration
 from roost.member.directory.home import open_home
 from roost.member.errors import BackupDamaged, NotAMember, RestoreRefused
+from roost.member.snapshots import restoring
 from roost.member.snapshots.backup import Backup, read_backup, write_full, write_increment
 from roost.member.snapshots.files import ENTRY_HEAD
 from roost.member.snapshots.restoring import Amendment, restore
 from roost.raft import HardState
-from roost.store import CATALOG_ID, GUID_KEY, METADATA_ID, Txn
+from roost.store import CATALOG_ID, GUID_KEY, METADATA_ID, StoreConfig, Txn, stack
 from tests.member.directory.homes import HomeWorld, close, open_at, snapshot_of, write
 
 URLS = {name: (f"http://{name}:2380",) for name in ("a", "b", "c")}
@@ -156,6 +158,24 @@ def test_an_increment_in_which_nothing_was_written_is_one(old: Old, tmp_path: Pa
     old.put(b"later", b"1")
     make(config(tmp_path), [full, none, old.since(none, "1.inc")])
     assert New(config(tmp_path)).rows[b"later"] == b"1"
+
+
+def test_what_increments_write_does_not_stay_in_memory(
+    old: Old, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a flush had made durable was to be freed by turns, and a restore has none."""
+    monkeypatch.setattr(restoring, "StoreConfig", partial(StoreConfig, layer_bytes_max=1000))
+    monkeypatch.setattr(stack, "FREED_COUNT", 1)
+    full = old.full()
+    for number in range(30):
+        old.put(b"later %d" % number, bytes(100))
+    increment = old.since(full, "1.inc")
+    directory = tmp_path / "made"
+    directory.mkdir()
+    store = restoring.Backups([full.path, increment.path]).make_store(directory)
+    assert store.durable_index > full.index, "it was flushed on the way"
+    assert store.old_count == 0
+    store.close()
 
 
 def test_first_members_agree_on_everything_but_who_they_are(old: Old, tmp_path: Path) -> None:

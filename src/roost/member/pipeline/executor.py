@@ -369,6 +369,7 @@ class Executor:
         if long is None or not self._has_room():
             return
         if not long.is_over:
+            self._store.renew(long.txn)
             long.go_on()
         try:
             if long.is_entry_due:

@@ -104,6 +104,7 @@ class Backups:
             for backup in self._files[1:]:
                 for entry in entries_of(backup):
                     store.apply(entry.index, write_set_of(entry), entry.term)
+                    store.free_all()
         except BaseException:
             store.close()
             raise
