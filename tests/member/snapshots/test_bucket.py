@@ -264,6 +264,30 @@ def test_a_bucket_that_does_not_exist_is_named(s3: S3, tmp_path: Path) -> None:
             ask()
 
 
+def test_nothing_is_tried_again_when_the_time_for_that_is_over(
+    s3: S3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of seven tries of ours had all of obstore's time, so a list took ten minutes to fail."""
+    monkeypatch.setattr(bucket, "RETRY_S", 0)
+    kept = Bucket(s3.place("of"))
+    s3.fate = lambda _asked: "cut"
+    for ask in (lambda: list_all(kept), lambda: kept.remove("x.db")):
+        s3.asked.clear()
+        with pytest.raises(BucketUnreachable):
+            ask()
+        assert len(s3.asked) == 1
+
+
+def test_what_a_store_says_is_read_however_long_the_prefix_is(s3: S3) -> None:
+    """It stood behind the address, of which so much was looked at as is told."""
+    prefix = "/".join(["of-a-very-long-name"] * 30)
+    other = Bucket(s3.place(prefix).replace("s3://kept", "s3://other"))
+    with pytest.raises(NoBucket):
+        list_all(other)
+    with pytest.raises(NoBucket):
+        other.position("x.db")
+
+
 def test_nobody_there_is_said_with_the_endpoint(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bucket, "RETRIES_MAX", 0)
     place = s3.place().replace(s3.endpoint, "http://127.0.0.1:1")

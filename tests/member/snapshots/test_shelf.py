@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import msgspec
 import pytest
@@ -189,6 +190,65 @@ def test_the_newest_of_a_member_stay_and_what_was_made_now_is_the_last(kind: Kin
         "m-0000000000000001.db",
         "m-1-0000000000000001.db",
     ]
+
+
+class Shelved:
+    """As a bucket whose list knows thousandths of a second; it may not let anybody remove."""
+
+    def __init__(self, *kept: Kept, error: BackupFailed | None = None) -> None:
+        self.kept = {it.name: it for it in kept}
+        self.error = error
+
+    def found(self) -> list[Kept]:
+        return list(self.kept.values())
+
+    def remove(self, name: str) -> None:
+        if self.error is not None:
+            raise self.error
+        del self.kept[name]
+
+    def put(self, _member: str, _copy: Path, _hear: object) -> Kept:
+        return Kept("m-0000000000000003.db", 0, 100.0)
+
+
+def as_shelf(shelved: Shelved) -> Shelf:
+    return cast("Shelf", shelved)  # it has what is asked of it
+
+
+def test_what_was_made_in_the_same_second_is_not_taken_for_one_of_a_clock_ahead() -> None:
+    """A bucket says of one object alone the second, and in a list more: that one went first."""
+    shelved = Shelved(
+        Kept("m-0000000000000001.db", 0, 1.0),
+        Kept("m-0000000000000002.db", 0, 100.2),
+        Kept("m-0000000000000003.db", 0, 100.9),
+    )
+    keep(as_shelf(shelved), "m", 2, Kept("m-0000000000000003.db", 0, 100.0))
+    assert sorted(shelved.kept) == ["m-0000000000000002.db", "m-0000000000000003.db"]
+
+
+def test_that_older_ones_stay_is_said_of_a_backup_that_was_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: Output
+) -> None:
+    """Credentials that may not delete: it was said that there was no backup."""
+    shelved = Shelved(
+        Kept("m-0000000000000001.db", 0, 1.0),
+        Kept("m-0000000000000003.db", 0, 2.0),
+        error=BackupFailed("it is locked"),
+    )
+    monkeypatch.setattr(shelf_work, "shelf_at", lambda _place: shelved)
+    copy = tmp_path / "copy.mdb"
+    copy.touch()
+    told = msgspec.json.decode(run(capfdbinary, "save", "there", "m", str(copy), "1"), type=Saved)
+    assert told.fault == "m-0000000000000003.db is saved, but older ones stay: it is locked"
+
+
+def test_a_member_after_whom_no_backup_can_be_named_is_told_so(
+    kind: Kind, tmp_path: Path, capfdbinary: Output
+) -> None:
+    """In a bucket they lay deeper: not listed, not verified, and never removed."""
+    told = run(capfdbinary, "save", kind.place, "a/m", str(make_copy(tmp_path)), "1")
+    assert "without slashes" in msgspec.json.decode(told, type=Saved).fault
+    assert list_all(kind.shelf, of_members=False) == Listed()
 
 
 class Breaking:

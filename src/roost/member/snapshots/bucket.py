@@ -13,12 +13,13 @@ read comes in ranges of one version.  What a backup ends at stands in its metada
 All of this waits for a network: it runs in a process of its own (`shelf_work`) or in a command.
 
 Full?  PARTS_AT_ONCE parts are in memory, and a request that is not answered within REQUEST_S is
-tried again for RETRY_S, then an error.
+tried again for RETRY_S, then an error.  So PARTS_AT_ONCE parts have to get through in REQUEST_S.
 """
 
 import os
 import re
 import secrets
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -126,17 +127,19 @@ class Bucket:
         import obstore
 
         after: str | None = None
+        heard_s = time.monotonic()
         for left in range(RETRIES_MAX, -1, -1):
             try:
                 with self._faults():
                     for page in obstore.list(self._store, offset=after, chunk_size=_PAGE_COUNT):
+                        heard_s = time.monotonic()
                         for it in page:
                             after = it["path"]
                             if "/" not in after:
                                 yield Kept(after, it["size"], it["last_modified"].timestamp())
             except BucketUnreachable:
                 # A page that was cut is not asked for again by obstore; they come in order.
-                if not left:
+                if not left or time.monotonic() - heard_s >= RETRY_S:
                     raise
             else:
                 return
@@ -254,6 +257,7 @@ class Bucket:
         """As `Shelf`."""
         import obstore
 
+        began_s = time.monotonic()
         for left in range(RETRIES_MAX, -1, -1):
             try:
                 with self._faults(name):
@@ -261,7 +265,7 @@ class Bucket:
             except BucketUnreachable:
                 # To remove what is gone is no error, so it can be asked for again; obstore, which
                 # does not know that of every request of this kind, does not when an answer is cut.
-                if not left:
+                if not left or time.monotonic() - began_s >= RETRY_S:
                     raise
             else:
                 return
@@ -292,8 +296,10 @@ class Bucket:
         """What the store, or the way to it, said, and what to do."""
         if isinstance(error, OSError) and error.errno is not None:
             return error  # of the disk that we read from
-        told = " ".join(str(error).partition("Debug source")[0].split())[:_TOLD_CHARACTERS]
-        code = _CODE.search(told)
+        # All of it is looked at: a long prefix stands before what the store says.
+        whole = " ".join(str(error).partition("Debug source")[0].split())
+        code = _CODE.search(whole)
+        told = f"{whole[:_TOLD_CHARACTERS]}..." if len(whole) > _TOLD_CHARACTERS else whole
         where = f"bucket {self._place.bucket} at {self._endpoint or _AMAZON}"
         match code[1] if code else "", error:
             case "NoSuchBucket", _:
@@ -301,12 +307,12 @@ class Bucket:
             case (("PermanentRedirect" | "AuthorizationHeaderMalformed"), _):
                 text = f"the {where} is of another region: say it, by ?region= or AWS_REGION"
                 return BucketRefused(f"{text} ({told})")
-            case _ if any(it in told for it in _METADATA):
+            case _ if any(it in whole for it in _METADATA):
                 return BucketRefused(
                     f"there are no credentials for the {where}: set AWS_ACCESS_KEY_ID and"
                     f" AWS_SECRET_ACCESS_KEY where this is started ({told})"
                 )
-            case _ if _FORBIDDEN.search(told) or isinstance(error, PermissionError):
+            case _ if _FORBIDDEN.search(whole) or isinstance(error, PermissionError):
                 return BucketRefused(
                     f"the {where} refuses us: are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
                     f" right, and may they list, read, write and delete there? ({told})"

@@ -138,7 +138,10 @@ def keep(shelf: Shelf, member: str, count: int, made: Kept) -> None:
     ever, and each new backup go at once.
     """
     own = [it for it in shelf.found() if is_of(it.name, member)]
-    own.sort(key=lambda it: (it.name == made.name, it.at_s <= made.at_s, it.at_s, it.name))
+    # As the list has it: what a bucket says of one object alone is cut to a second, and then those
+    # of the same second would be newer.
+    at_s = max((it.at_s for it in own if it.name == made.name), default=made.at_s)
+    own.sort(key=lambda it: (it.name == made.name, it.at_s <= at_s, it.at_s, it.name))
     for old in own[:-count]:
         shelf.remove(old.name)
 

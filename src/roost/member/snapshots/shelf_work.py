@@ -24,12 +24,23 @@ from pathlib import Path
 import msgspec
 
 from roost.errors import RoostError
+from roost.member.errors import BackupFailed
 from roost.member.snapshots.backup import DIGEST_BYTES
 from roost.member.snapshots.bucket import Bucket
 from roost.member.snapshots.bucket_place import is_in_bucket
 from roost.member.snapshots.folder import Folder
 from roost.member.snapshots.saving import with_digest
-from roost.member.snapshots.shelf import Listed, Newest, Shelf, Verified, keep, list_all, newest
+from roost.member.snapshots.shelf import (
+    Listed,
+    Newest,
+    Shelf,
+    Verified,
+    is_of,
+    keep,
+    list_all,
+    name_of,
+    newest,
+)
 from roost.member.snapshots.shelf import verify as verify_on
 
 _SAY_S = 0.25
@@ -78,10 +89,16 @@ def _newest(place: str, member: str) -> None:
 
 
 def _save(place: str, member: str, copy: str, count: str) -> None:
+    if not is_of(name_of(member, 0), member):
+        text = f"no backup can be named after {member!r}: give the member a name without slashes"
+        raise BackupFailed(text)
     shelf = shelf_at(place)
     said = _Saying(Path(copy).stat().st_size)
     made = shelf.put(member, Path(copy), said.hear)
-    keep(shelf, member, int(count), made)
+    try:
+        keep(shelf, member, int(count), made)
+    except (RoostError, OSError) as error:
+        raise BackupFailed(f"{made.name} is saved, but older ones stay: {error}") from error
     _say(Saved(name=made.name, size_bytes=made.size_bytes))
 
 
