@@ -46,6 +46,12 @@ def view(*answers: Status | None, alarms: tuple[Alarm, ...] = ()) -> View:
     )
 
 
+def test_who_has_started_and_serves_no_clients_is_not_said_to_have_never_started() -> None:
+    told = replace(view(LEADS), members=[member(1, "m1"), replace(member(2, "m2"), client_urls=())])
+    *_, last = table_of(told)
+    assert last[:2] == ("m2", "not asked")
+
+
 def test_every_member_has_its_row() -> None:
     shown = view(LEADS, FOLLOWS, None, alarms=(Alarm(2, "NOSPACE"),))
     head, *rows = table_of(shown)

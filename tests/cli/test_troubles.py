@@ -211,6 +211,11 @@ def test_who_asks(tmp_path: Path) -> None:
             assert runner.invoke(main, [*words, *at]).exit_code == 0
         assert fail(3, "get", "k", *at) == "the cluster wants to know who asks: --user NAME"
         assert "--user NAME" in fail(3, "watch", "k", *at)
+        said = fail(3, "migrate", cluster.endpoints[0], *at, "--user", "root:p")
+        assert said.endswith("--source-user NAME")
+        doctor = runner.invoke(main, ["doctor", *at])
+        assert doctor.exit_code == 1
+        assert "do: ask as a user with the role root: --user NAME" in doctor.output
         assert "password is wrong" in fail(3, "get", "k", *at, "--user", "root:x")
         assert "no role that may" in fail(3, "get", "k", *at, "--user", "al:q")
         assert "--user NAME:PASSWORD" in fail(2, "get", "k", *at, "--user", "root")

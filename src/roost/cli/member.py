@@ -96,6 +96,7 @@ def _say_how_to_start(name: str, added: Member, members: list[Member], *, as_jso
     click.echo("  " + " \\\n    ".join(map(shlex.join, words)))
     if is_secure or any(url.startswith("https://") for url in added.peer_urls):
         click.echo("and with its certificates, as the others have them.")
+    click.echo("Where members share a secret (--peer-secret-file), it needs that, too.")
 
 
 def command_for(name: str, added: Member, members: list[Member]) -> list[list[str]]:

@@ -104,6 +104,14 @@ def role_of(status: Status) -> str:
     return "follower" if status.leader_id else "leaderless"
 
 
+def unasked_role_of(member: Member) -> str:
+    """What is known of a member that has told nobody where clients find it.
+
+    One that has started has a name; a member in a program serves clients when that says so.
+    """
+    return "not asked" if member.name else "never started"
+
+
 def _names(view: View) -> Mapping[int, str]:
     return {it.id: it.name for it in view.members}
 
@@ -139,7 +147,7 @@ def table_of(view: View) -> list[Sequence[str]]:
                      _alarms_of(view, said.member_id) or "none"))  # fmt: skip
     there = {it.status.member_id for it in view.answers if it.status is not None}
     rows += [
-        (it.name or "?", "never started", "", f"{it.id:x}", *7 * "-", "")
+        (it.name or "?", unasked_role_of(it), "", f"{it.id:x}", *7 * "-", "")
         for it in view.members
         if it.id not in there and not it.client_urls
     ]

@@ -18,7 +18,7 @@ from roost.cli.doctor.asking import Answer, Seen, look_at_cluster
 from roost.cli.exits import EXIT_FAILED
 from roost.cli.interrupts import interruptible, leave_done
 from roost.cli.shared import Failed, client_options, connect, size_of
-from roost.cli.status import role_of
+from roost.cli.status import role_of, unasked_role_of
 from roost.client import Client, Status
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def lines_of(seen: Seen) -> list[Line]:
     lines = [_line_of(it, seen, names, newest) for it in seen.answers]
     there = {it.status.member_id for it in seen.answers if it.status is not None}
     lines += [
-        Line((it.name or "?", "never started", *("-" for _ in COLUMNS[2:])), "dim")
+        Line((it.name or "?", unasked_role_of(it), *("-" for _ in COLUMNS[2:])), "dim")
         for it in seen.members or ()
         if it.id not in there and not it.client_urls
     ]

@@ -40,8 +40,8 @@ OWNERS_MAX = 1 << 12
 INVALID, PRECONDITION = 3, 9
 # Why a fold waits.
 LINKED = (
-    "counters are linked with another cluster, whose deletes name parts as they were counted: they"
-    " stay so, and count, until there are no links"
+    "counters are or were linked with another cluster, whose deletes name parts as they were"
+    " counted: they stay so, and count"
 )
 
 

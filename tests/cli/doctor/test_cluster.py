@@ -81,6 +81,14 @@ def test_a_member_that_is_down_is_named_and_what_its_loss_means() -> None:
     assert "no other may fail" in found[1].found
 
 
+def test_a_member_that_wants_to_know_who_asks_need_not_be_started() -> None:
+    asks = Answer(endpoint="http://127.0.0.1:1", trouble="who asks?", asks_who=True)
+    [row] = cluster_rows(seen(asks, members=None))
+    assert (row.state, row.found) == (State.FAILED, "who asks?")
+    assert "--user" in row.to_do
+    assert "start it" not in row.to_do
+
+
 def test_nobody_who_answers_is_all_there_is_to_say() -> None:
     down = Answer(endpoint="http://127.0.0.1:3", trouble="nobody listens")
     [row] = cluster_rows(seen(down, members=None))

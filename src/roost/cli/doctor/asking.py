@@ -15,7 +15,15 @@ from time import monotonic, time
 
 from roost.cli.doctor.bounded import ask_all, unasked
 from roost.cli.shared import credentials, failed
-from roost.client import Alarm, Client, ClientError, Credentials, Member, Status
+from roost.client import (
+    Alarm,
+    Client,
+    ClientError,
+    Credentials,
+    Member,
+    NotLoggedIn,
+    Status,
+)
 from roost.client.endpoints import parse_endpoint
 from roost.errors import RoostError
 from roost.os_errors import words_of
@@ -40,6 +48,8 @@ class Answer:
     clock_off_s: float | None = None
     # Why there are no figures.
     reticence: str = ""
+    # It is there, and wants to know who asks, or does not believe it.
+    asks_who: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +113,8 @@ def _answer(endpoint: str, told: Answer | ClientError | None) -> Answer:
     if told is None:
         return Answer(endpoint=endpoint, trouble="no answer in time")
     if isinstance(told, ClientError):
-        return Answer(endpoint=endpoint, trouble=failed(told).message)
+        asks_who = isinstance(told, NotLoggedIn)
+        return Answer(endpoint=endpoint, trouble=failed(told).message, asks_who=asks_who)
     return told
 
 

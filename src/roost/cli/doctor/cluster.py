@@ -53,6 +53,8 @@ def judge_answer(answer: Answer, names: dict[int, str], places: dict[str, str]) 
         name = places.get(answer.endpoint, "")
         who = f"{name} does not answer: " if name else ""
         text = "start it; where it runs: its log, its --listen-client-urls, what is between"
+        if answer.asks_who:
+            who, text = "", "ask as a user with the role root: --user NAME, or --cert and --key"
         return failed(check, f"{who}{answer.trouble}", text)
     name = names.get(said.member_id) or "a member without a name"
     found = f"{name} ({said.member_id:x}), answered in {answer.took_ms:.0f} ms"

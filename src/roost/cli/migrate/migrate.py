@@ -13,7 +13,7 @@ from roost.cli.interrupts import interruptible, leave_done
 from roost.cli.migrate.migration import Migration, Standing
 from roost.cli.migrate.state import State, read_state, write_state
 from roost.cli.shared import Failed, ask_password, client_options, connect, failed, say_json
-from roost.client import Client, ClientError, Compacted, Credentials, is_lost
+from roost.client import Client, ClientError, Compacted, Credentials, NotLoggedIn, is_lost
 from roost.errors import RoostError
 
 # How long changes are waited for in a turn, and how often it is said how far all is.
@@ -102,10 +102,20 @@ def migrate(
 
 def _ids(source: Client, target: Client) -> tuple[int, int]:
     """The clusters' ids, which must not be one."""
-    ids = [it.ask_range(b"\0", count_only=True).header.cluster_id for it in (source, target)]
-    if ids[0] == ids[1]:
-        raise Failed(f"source and target are one cluster, {ids[0]:x}", EXIT_USAGE)
-    return ids[0], ids[1]
+    try:
+        source_id = _id_of(source)
+    except NotLoggedIn as error:
+        # What is said of the target names --user, which the source is not asked with.
+        text = "the source wants to know who asks, or does not believe it: --source-user NAME"
+        raise Failed(text, EXIT_REFUSED) from error
+    target_id = _id_of(target)
+    if source_id == target_id:
+        raise Failed(f"source and target are one cluster, {source_id:x}", EXIT_USAGE)
+    return source_id, target_id
+
+
+def _id_of(cluster: Client) -> int:
+    return cluster.ask_range(b"\0", count_only=True).header.cluster_id
 
 
 class _Run:
