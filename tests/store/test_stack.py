@@ -281,6 +281,10 @@ class Freeing(RuleBasedStateMachine):
 
     @rule(count_max=st.integers(1, 20))
     def merge(self, count_max: int) -> None:
+        # The lower one has what was copied before the upper one goes, in the same call.
+        copied = self.in_layers() + count_max
+        if self.stack.wants_merge:
+            self.most = max(self.most, copied)
         self.stack.merge(count_max)
         self.note()
 

@@ -90,13 +90,13 @@ def _say_how_to_start(name: str, added: Member, members: list[Member], *, as_jso
         return
     is_secure = _speak_tls(members)
     words = command_for(name, added, members)
-    click.echo(
-        f"Member {added.id:x} added. On its machine, with the client URLs that it shall have:"
-    )
-    click.echo("  " + " \\\n    ".join(map(shlex.join, words)))
+    click.echo(f"Member {added.id:x} added.")
     if is_secure or any(url.startswith("https://") for url in added.peer_urls):
-        click.echo("and with its certificates, as the others have them.")
+        click.echo("It needs certificates, as the others have them.")
     click.echo("Where members share a secret (--peer-secret-file), it needs that, too.")
+    # Last, so that it can be cut out as it is.
+    click.echo("On its machine, with the client URLs that it shall have:")
+    click.echo("  " + " \\\n    ".join(map(shlex.join, words)))
 
 
 def command_for(name: str, added: Member, members: list[Member]) -> list[list[str]]:

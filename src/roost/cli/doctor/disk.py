@@ -149,12 +149,9 @@ def time_syncs(data_dir: Path) -> Sequence[float] | str:
 
 def _series(directory: Path, stop: threading.Event) -> list[float] | str:
     try:
-        descriptor, name = tempfile.mkstemp(prefix="roost-doctor-", dir=directory)
-        try:
-            return _timed(descriptor, stop)
-        finally:
-            Path(name).unlink(missing_ok=True)
-            os.close(descriptor)
+        # It has no name: whatever ends us, and however suddenly, leaves nothing there.
+        with tempfile.TemporaryFile(dir=directory, buffering=0) as file:
+            return _timed(file.fileno(), stop)
     except OSError as error:
         return words_of(error)
 
