@@ -44,7 +44,7 @@ class Pacing:
         """Nothing is on its way."""
         self._sync_s = sync_s
         self._clock_s = clock_s
-        self._proposed_at = 0.0
+        self._held_until = 0.0
         self._patient_until = 0.0
         self._wave = 0
         self._failures = 0
@@ -52,7 +52,7 @@ class Pacing:
 
     def on_proposed(self, *, is_full: bool) -> None:
         """A batch is on its way; `is_full`: others wait since before it was made."""
-        self._proposed_at = -HOLD_S if is_full else self._clock_s()
+        self._held_until = 0.0 if is_full else self._clock_s() + HOLD_S
 
     def on_answered(self, answered: int, waiting: int) -> None:
         """A batch was answered: `answered` callers may come back to the `waiting` ones."""
@@ -66,8 +66,7 @@ class Pacing:
     def pace(self, waiting: int, inflight: int) -> Pace:
         """Whether `waiting` operations may go while `inflight` batches are on their way."""
         if inflight:
-            is_young = self._clock_s() - self._proposed_at < HOLD_S
-            return Pace.HOLD if is_young else Pace.GO
+            return Pace.HOLD if self._clock_s() < self._held_until else Pace.GO
         if not self._patient_until:
             return Pace.GO
         if waiting < self._wave and self._clock_s() < self._patient_until:
