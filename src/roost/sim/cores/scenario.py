@@ -241,6 +241,12 @@ class Scenario:
         self.cluster.collect(node)
         yield from ()
 
+    def do_near(self, words: Words) -> Iterator[str]:
+        """The oldest round of reads that waits for the nearest alone."""
+        node = self._node(words)
+        token = node.core.near_read
+        yield f"n{node.id} waits for the nearest: round {token}" if token else f"n{node.id} waits for none"
+
     def do_lease(self, words: Words) -> Iterator[str]:
         """What a lease lets a node read now."""
         node = self._node(words)
