@@ -245,7 +245,7 @@ class Scenario:
         """The oldest round of reads that waits for the nearest alone."""
         node = self._node(words)
         token = node.core.near_read
-        yield f"n{node.id} waits for the nearest: round {token}" if token else f"n{node.id} waits for none"
+        yield f"n{node.id} waits for {f'the nearest: round {token}' if token else 'none'}"
 
     def do_lease(self, words: Words) -> Iterator[str]:
         """What a lease lets a node read now."""
