@@ -491,7 +491,7 @@ FLOORS = {
     "roost.member.pipeline": """
         applier | router
         executor
-        forwarding | lights | long_run
+        forwarding | lights | long_run | making
         batch | forwarded | pacing | persistence | reads | traces
     """,
     "roost.member.snapshots": """

@@ -300,7 +300,7 @@ def test_a_put_over_a_large_value_counts_as_what_it_reads() -> None:
         before = txn.cost
         put = pb.PutRequest(key=b"k", value=asked).SerializeToString()
         assert isinstance(replica._operations["etcd.put"](txn, put), bytes)
-        assert txn.cost - before == (129 if asked else 1)
+        assert txn.cost - before == (130 if asked else 2)
     replica.close()
 
 
@@ -321,13 +321,13 @@ def test_as_many_puts_as_a_transaction_has_are_no_long_step_when_they_have_a_lea
     replica.close()
 
 
-def test_a_put_counts_and_one_with_a_lease_for_four() -> None:
+def test_a_put_counts_and_one_with_a_lease_for_four_of_them() -> None:
     """Issue 14: 512 that had a lease were one batch, and that a turn of 6 ms."""
     replica = LocalReplica()
     many(replica, 0, 7)
     txn = replica.store.begin()
-    for asked, cost in ((pb.PutRequest(), 1), (pb.PutRequest(prev_kv=True), 1),
-                        (pb.PutRequest(lease=7), 4)):  # fmt: skip
+    for asked, cost in ((pb.PutRequest(), 2), (pb.PutRequest(prev_kv=True), 2),
+                        (pb.PutRequest(lease=7), 8)):  # fmt: skip
         asked.key, asked.value = b"k", b"v"
         before = txn.cost
         assert replica._operations["etcd.put"](txn, asked.SerializeToString())

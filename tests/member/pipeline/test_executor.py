@@ -13,7 +13,8 @@ from roost.member import MemberConfig
 from roost.member.errors import ChangeNotTaken, LeadershipLost, RequestTooLarge
 from roost.member.operation import Changing
 from roost.member.pipeline import executor as executor_module
-from roost.member.pipeline.executor import BATCH_COST_MAX, SHORT_QUEUE_BYTES_MAX, Executor
+from roost.member.pipeline.executor import SHORT_QUEUE_BYTES_MAX, Executor
+from roost.member.pipeline.making import TURN_COST_MAX
 from roost.member.pipeline.pacing import Pacing
 from roost.memory import Memory
 from roost.memory_limit import Limit, Taken
@@ -353,13 +354,13 @@ def test_a_turn_runs_one_batch_and_asks_for_another(store: Store) -> None:
 
 
 @pytest.mark.parametrize("what", ["cost", "answers"])
-def test_what_reads_or_answers_much_ends_a_batch(store: Store, what: str) -> None:
+def test_what_reads_or_answers_much_ends_a_turn(store: Store, what: str) -> None:
     """Six hundred transactions with a range of 200 rows each were one turn of ten seconds."""
     answer = bytes(1 << 20) if what == "answers" else b""
 
     def read(txn: Txn, _body: bytes) -> bytes:
         ran.append(txn)
-        txn.cost += 0 if answer else BATCH_COST_MAX // 4
+        txn.cost += 0 if answer else TURN_COST_MAX // 4
         return answer
 
     core, again, ran = StubCore(), list[float](), list[Txn]()

@@ -54,9 +54,10 @@ from roost.proto import rpc_pb2 as pb
 # Of the history in one operation, of which each entry may go from two trees: to remove them and to
 # apply that takes 2 ms.  Where many that are gone are passed as well, it takes many turns.
 COMPACT_SLICE_COUNT: Final = 100
-# A put by itself, and one that has a lease more, which is looked up and named: 320 took 7 ms.
-ROWS_A_PUT: Final = 1
-ROWS_A_LEASED_PUT: Final = 3
+# A put by itself, of which 512 take 5 ms, and one that has a lease more, which is looked up and
+# named: 160 do.
+ROWS_A_PUT: Final = 2
+ROWS_A_LEASED_PUT: Final = 6
 # One of a transaction of plain puts, of which 340 take 5 ms, and of any other; with a lease more.
 ROWS_A_PLAIN, ROWS_AN_OPERATION, ROWS_A_LEASE = 3, 8, 4
 # What a transaction may cost in a turn, with what applies it: 80 operations, or 53 with a lease.

@@ -3,7 +3,7 @@
 Everything that waits when a loop turn comes round is run, one after another and clients by turns
 (`roost.fair_queue`), against a view that includes what is proposed but not yet committed; the
 writes of the whole batch become one Raft entry (D1).  An idle system proposes at once, a loaded
-one merges more; `pacing` says when a little patience pays.
+one merges more, over a few turns (`making`); `pacing` says when a little patience pays.
 
 Rules that make this safe:
 
@@ -47,6 +47,7 @@ from roost.member.operation import AnyOperation, Changing, Light
 from roost.member.pipeline.batch import Batch, Request, internal_error
 from roost.member.pipeline.lights import Lights
 from roost.member.pipeline.long_run import LongRun
+from roost.member.pipeline.making import Making
 from roost.member.pipeline.pacing import HOLD_S, Pace, Pacing
 from roost.member.pipeline.traces import Traces
 from roost.memory import Memory
@@ -66,9 +67,6 @@ logger = logging.getLogger(__name__)
 _ENTRY_BYTES: Final = 1 << 20
 # What the operations of one batch may write together: an entry of the journal holds no more.
 WRITES_BYTES_MAX = PAYLOAD_BYTES_MAX
-# What they may cost together, in rows of about four microseconds, before the others have to wait
-# for the next turn; one more operation may be as long.
-BATCH_COST_MAX: Final = 640
 # What may wait while memory is short: small requests, a member's own among them, still get on.
 SHORT_QUEUE_BYTES_MAX: Final = 1 << 20
 
@@ -113,6 +111,8 @@ class Executor:
         self._lights = Lights()
         # Their turn has come, and before they ran the batch was full, or one that runs alone came.
         self._taken: deque[Request] = deque()
+        # The batch that the next turn goes on with: others wait.
+        self._making: Making | None = None
         # It changes the configuration: its turn has come, and it runs alone.
         self._change: Request | None = None
         self._inflight: dict[int, Batch] = {}
@@ -130,9 +130,10 @@ class Executor:
 
     @property
     def queue_count(self) -> int:
-        """Operations waiting to run; zero when idle."""
+        """Operations waiting to run, or to be proposed; zero when idle."""
         alone = (self._change is not None) + (self._long is not None)
-        return self._queue.count + len(self._taken) + len(self._lights) + alone
+        ran = 0 if self._making is None else len(self._making.ran)
+        return self._queue.count + len(self._taken) + len(self._lights) + ran + alone
 
     @property
     def queue_bytes(self) -> int:
@@ -217,10 +218,12 @@ class Executor:
         """
         if self._lights and self._is_open and not self._core.transfer_target:
             self._run_lights()
-        if self._has_leftovers and not self._long and self._has_room():
+        if self._has_leftovers and not (self._long or self._making) and self._has_room():
             self._clear_parts()
         if self._has_work and not self._long and self._has_room():
-            pace = self._pacing.pace(self.queue_count, len(self._inflight))
+            pace = Pace.GO
+            if self._making is None:
+                pace = self._pacing.pace(self.queue_count, len(self._inflight))
             if pace is Pace.GO:
                 self._run_batch()
                 if self._has_work:
@@ -247,7 +250,7 @@ class Executor:
         self.run()
 
     def _run_batch(self) -> None:
-        """Run one batch and propose its writes as one entry.
+        """Run what a turn runs of a batch, and propose the writes of a whole one as one entry.
 
         Operations run before anything is agreed on, and see what is proposed and not committed.
         That is safe because of where their writes stand: in one log, behind all that they saw.  If
@@ -259,8 +262,22 @@ class Executor:
         if change is not None:
             self._run_change(change)
             return
-        txn = self._store.begin()
-        batch = Batch(self._core.term, self._execute(txn))
+        making, self._making = self._making, None
+        if making is None:
+            config = self._config
+            making = Making(
+                self._store.begin(),
+                count_max=config.batch_count_max,
+                bytes_max=config.batch_bytes_max,
+            )
+        else:
+            self._store.renew(making.txn)
+        self._execute(making)
+        others_wait = bool(self._taken or self._queue.count)
+        if others_wait and making.goes_on and not (self._change or self._long):
+            self._making = making
+            return
+        txn, batch = making.txn, Batch(self._core.term, making.ran)
         # There is none where what stood first runs alone, or nobody waits for any of it any more.
         has_run = bool(batch.requests)
         if has_run and txn.is_empty:
@@ -308,27 +325,22 @@ class Executor:
         self._pacing.on_proposed(is_full=self._has_work)
         self._propose_done()
 
-    def _execute(self, txn: Txn) -> list[Request]:
-        """Run operations on `txn`, by turns, until it is large enough; return those that ran."""
-        bytes_max, count_max = self._config.batch_bytes_max, self._config.batch_count_max
+    def _execute(self, making: Making) -> None:
+        """Run operations, by turns, as many as one turn of the loop runs."""
+        making.begin_turn()
+        bytes_max = self._config.batch_bytes_max
         taken, self._taken = self._taken, deque()
-        ran: list[Request] = []
-        # What they wrote, what they read, and what they answer: all of it has a bound.
-        answer_bytes = 0
-        while (
-            len(ran) < count_max
-            and txn.size_bytes + answer_bytes < bytes_max
-            and txn.cost < BATCH_COST_MAX
-        ):
+        txn, ran = making.txn, making.ran
+        while making.has_room:
             if not taken:
-                room = bytes_max - txn.size_bytes - answer_bytes
-                taken.extend(self._queue.take_batch(count_max - len(ran), room))
+                count_max = making.count_max - len(ran)
+                taken.extend(self._queue.take_batch(count_max, making.room_bytes))
                 if not taken:
                     break
             request = taken.popleft()
             if request.is_unwanted:
                 request.tell(CallerGone(f"{request.name}: nobody waits for it any more"))
-                count_max -= 1  # to tell so many that they are dropped is a turn's work, too
+                making.count_max -= 1  # to tell so many that they are dropped is work, too
                 continue
             operation = request.operation
             if isinstance(operation, Changing):
@@ -345,7 +357,7 @@ class Executor:
                     self._long = LongRun(ran.pop(), outcome, self._memory)
                     break
                 request.outcome = outcome
-                answer_bytes += len(outcome)
+                making.answer_bytes += len(outcome)
                 if txn.size_bytes > bytes_max and txn.encoded_bytes > WRITES_BYTES_MAX:
                     raise RequestTooLarge(f"{request.name} writes more than an entry holds")
             except Refused as refusal:
@@ -361,7 +373,6 @@ class Executor:
                 logger.exception("operation failed", extra={"operation": request.name})
                 request.outcome = internal_error(request)
         self._taken = taken
-        return ran
 
     def go_on(self) -> None:
         """Take a slice of the operation that runs over many turns; to be called once a turn."""
@@ -509,6 +520,10 @@ class Executor:
             handed_back.append(self._long.request)
             self._long.close()
             self._long = None
+        if self._making is not None:
+            # Nothing of it was proposed.
+            handed_back += self._making.ran
+            self._making = None
         if self._change is not None:
             handed_back.append(self._change)
             self._change = None

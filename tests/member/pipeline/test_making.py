@@ -1,0 +1,322 @@
+"""A batch that takes a few turns: one entry, of one state, whatever happens between the turns."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from roost.errors import CallerGone, ModelRefused
+from roost.member.operation import Changing
+from roost.member.pipeline.executor import Executor
+from roost.member.pipeline.making import BATCH_COST_MAX, TURN_COST_MAX, Making
+from roost.outcome import Outcome
+from roost.store import HeldView, InlineKeeper, Long, Steps, Store, StoreConfig, Txn
+from roost.store.stack import FREED_COUNT
+from tests.member.pipeline.test_executor import StubCore, ignore, make, make_tree
+
+pytestmark = pytest.mark.pure("its core is a fake")
+
+A_TURN = 4
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    made = Store.open(config=StoreConfig(), keeper=InlineKeeper(tmp_path, is_synced=False))
+    made.bootstrap(make_tree, guid=UUID(int=1))
+    yield made
+    made.close()
+
+
+def costly(store: Store, ran: list[bytes]) -> Callable[[Txn, bytes], bytes]:
+    """So many of these are a turn's work; each is told what the one before it wrote."""
+    tree = store.tree("things").id
+
+    def operation(txn: Txn, body: bytes) -> bytes:
+        ran.append(body)
+        before = txn.get(tree, b"last") or b""
+        txn.put(tree, b"last", body)
+        txn.cost += TURN_COST_MAX // A_TURN
+        return before
+
+    return operation
+
+
+def begin(store: Store, count: int) -> tuple[Executor, StubCore, list[bytes], list[Outcome]]:
+    """Have so many costly operations wait, and run one turn."""
+    core, ran, heard = StubCore(), list[bytes](), list[Outcome]()
+    executor = make(store, core)
+    executor.open()
+    operation = costly(store, ran)
+    for number in range(count):
+        executor.submit("put", operation, b"%d" % number, heard.append)
+    executor.run()
+    return executor, core, ran, heard
+
+
+def apply_all(store: Store, executor: Executor, core: StubCore) -> None:
+    for position in range(store.applied_index - 1, len(core.proposed)):
+        store.apply(position + 2, core.proposed[position], core.term)
+        executor.on_applied(position + 2, core.term)
+
+
+def test_a_batch_takes_as_many_turns_as_it_has_work_and_is_one_entry(store: Store) -> None:
+    turns = BATCH_COST_MAX // TURN_COST_MAX
+    executor, core, ran, heard = begin(store, turns * A_TURN + 1)
+    for turn in range(1, turns):
+        assert (len(ran), core.proposed) == (turn * A_TURN, [])
+        assert executor.queue_count == turns * A_TURN + 1, "nothing of it is on its way"
+        executor.run()
+    assert (len(ran), len(core.proposed)) == (turns * A_TURN, 1)
+    executor.run()
+    assert len(core.proposed) == 2, "the last one has the next batch"
+    apply_all(store, executor, core)
+    assert heard == [b"", *(b"%d" % it for it in range(turns * A_TURN))]
+    assert executor.queue_count == 0
+
+
+def test_where_nobody_else_waits_it_does_not_wait_for_anybody(store: Store) -> None:
+    _, core, ran, _ = begin(store, A_TURN)
+    assert (len(ran), len(core.proposed)) == (A_TURN, 1)
+
+
+def test_who_loses_its_office_between_two_turns_hands_all_of_it_back(store: Store) -> None:
+    executor, core, ran, heard = begin(store, A_TURN + 2)
+    back = [it.body for it in executor.close()]
+    assert back == [b"%d" % it for it in range(A_TURN + 2)]
+    assert (heard, core.proposed, executor.queue_count) == ([], [], 0)
+    assert store.begin().get(store.tree("things").id, b"last") is None
+    executor.open()
+    executor.run()
+    assert len(ran) == A_TURN, "they are whose they were handed to"
+
+
+def test_without_room_for_an_entry_it_waits(store: Store) -> None:
+    executor, core, ran, _ = begin(store, A_TURN + 1)
+    core.transfer_target = 7
+    executor.run()
+    assert (len(ran), core.proposed) == (A_TURN, [])
+    core.transfer_target = 0
+    executor.run()
+    assert (len(ran), len(core.proposed)) == (A_TURN + 1, 1)
+
+
+def test_what_runs_alone_has_it_proposed_first(store: Store) -> None:
+    executor, core, ran, heard = begin(store, A_TURN + 1)
+    tree, seen = store.tree("things").id, list[bytes | None]()
+
+    def steps(txn: Txn) -> Steps:
+        seen.append(txn.get(tree, b"last"))
+        yield
+        return b"long"
+
+    executor._barrier = lambda _index, done: done(None)
+    executor.submit("long", lambda _txn, _body: Long(steps), b"", heard.append)
+    executor.submit("put", costly(store, ran), b"behind", ignore)
+    executor.run()
+    assert (len(core.proposed), seen) == (1, [])
+    executor.go_on()
+    assert seen == [b"%d" % A_TURN], "it sees all that ran before it"
+    assert b"behind" not in ran
+
+
+def test_a_change_of_members_has_it_proposed_first(store: Store) -> None:
+    executor, core, _, _ = begin(store, A_TURN + 1)
+    order = list[int]()
+
+    def change(_txn: Txn, _body: bytes) -> tuple[list[object], bytes]:
+        order.append(len(core.proposed))
+        raise ModelRefused(9, "not now")
+
+    changing = Changing(change)  # type: ignore[arg-type]  # it refuses whatever it is asked
+    executor.submit("change", changing, b"", ignore)
+    executor.run()
+    executor.run()
+    assert order == [1]
+
+
+def test_parts_that_lie_about_are_removed_when_it_is_proposed(store: Store) -> None:
+    """Between two turns of a batch nothing else is proposed: it would not see that."""
+    executor, core, _, _ = begin(store, A_TURN + 1)
+    executor._has_leftovers = True
+    executor.run()
+    assert len(core.proposed) == 1
+    executor.run()
+    assert len(core.proposed) == 2
+
+
+@pytest.mark.parametrize("is_held", [False, True])
+def test_it_sees_the_newest_whatever_goes_into_the_file_between_two_turns(
+    store: Store,
+    is_held: bool,  # noqa: FBT001 - pytest gives it
+) -> None:
+    """Of a flush the newer layer is emptied; an older one of few keys, or a held one, is not."""
+    tree, read = store.tree("things").id, list[bytes | None]()
+
+    def write(value: bytes, count: int) -> None:
+        txn = store.begin()
+        txn.put(tree, b"key", value)
+        for number in range(count):
+            txn.put(tree, b"other %d" % number, b"")
+        store.apply(store.applied_index + 1, txn.encode())
+
+    def look(txn: Txn, _body: bytes) -> bytes:
+        read.append(txn.get(tree, b"key"))
+        txn.cost += TURN_COST_MAX
+        return b""
+
+    write(b"old", 0)
+    held = store.hold()
+    if not is_held:
+        held.close()
+    write(b"new", 2 * FREED_COUNT)
+    executor = make(store, StubCore())
+    executor.open()
+    for _ in range(2):
+        executor.submit("look", look, b"", ignore)
+    executor.run()
+    store.flush()
+    executor.run()
+    held.close()
+    assert read == [b"new", b"new"]
+
+
+def test_whoever_is_gone_before_its_turn_does_not_run(store: Store) -> None:
+    class Gone:
+        is_over = False
+
+    executor, core, ran, _ = begin(store, A_TURN + 1)
+    gone, heard = Gone(), list[Outcome]()
+    executor.submit("put", costly(store, ran), b"gone", heard.append, waiting=gone)
+    gone.is_over = True
+    executor.run()
+    assert (len(ran), len(core.proposed)) == (A_TURN + 1, 1)
+    assert [type(it) for it in heard] == [CallerGone]
+
+
+def test_to_undo_much_ends_a_turn(store: Store) -> None:
+    """Five hundred callers, half of them refused behind their writes, were a turn of 110 ms."""
+    tree, ran = store.tree("things").id, list[int]()
+
+    def operation(txn: Txn, _body: bytes) -> bytes:
+        ran.append(len(ran))
+        for number in range(2):
+            txn.put(tree, b"%d %d" % (ran[-1], number), bytes(100))
+        if ran[-1] % 2:
+            raise ModelRefused(9, "not now")
+        return b""
+
+    core = StubCore()
+    executor = make(store, core)
+    executor.open()
+    for _ in range(512):
+        executor.submit("put", operation, b"", ignore)
+    longest = before = 0
+    while executor.queue_count:
+        executor.run()
+        longest, before = max(longest, len(ran) - before), len(ran)
+    # Of n calls the i-th refused keeps 2 i writes, each of half a row: n * n / 8 rows.
+    assert longest**2 / 8 <= TURN_COST_MAX * 1.1
+    apply_all(store, executor, core)
+    assert len(store.view.scan(tree, limit=1000)) == 512
+
+
+ASKED = st.tuples(st.integers(0, BATCH_COST_MAX), st.booleans())
+STEPS = st.lists(
+    st.one_of(ASKED, st.sampled_from(["run", "apply", "flush", "hold", "release"])), max_size=60
+)
+
+
+class Log(StubCore):
+    """Its entries stand behind what the store has applied already."""
+
+    def __init__(self, first_index: int) -> None:
+        super().__init__()
+        self.first_index = first_index
+
+    def propose(self, payload: bytes) -> int:
+        self.proposed.append(payload)
+        return self.first_index + len(self.proposed) - 1
+
+    def apply(self, store: Store, executor: Executor) -> None:
+        while (place := store.applied_index + 1 - self.first_index) < len(self.proposed):
+            store.apply(store.applied_index + 1, self.proposed[place], self.term)
+            executor.on_applied(store.applied_index, self.term)
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(STEPS)
+def test_it_is_as_if_they_had_run_one_after_another(
+    store: Store, steps: list[str | tuple[int, bool]]
+) -> None:
+    """Whatever they cost, whoever is refused behind a write, and whatever is applied meanwhile."""
+    tree = store.tree("things").id
+    clear = store.begin()
+    clear.delete_range(tree, b"")
+    store.apply(store.applied_index + 1, clear.encode())
+    core, heard, held = Log(store.applied_index + 1), dict[int, str](), list[HeldView]()
+    executor = make(store, core, batch_count_max=7)
+    executor._barrier = lambda _index, done: done(None)
+    executor.open()
+    model, expected = "", dict[int, str]()
+
+    def asked(cost: int, *, is_refused: bool) -> Callable[[Txn, bytes], bytes]:
+        def operation(txn: Txn, body: bytes) -> bytes:
+            before = txn.get(tree, b"list") or b""
+            txn.put(tree, b"list", before + body)
+            txn.cost += cost
+            if is_refused:
+                raise ModelRefused(9, before.decode())
+            return before
+
+        return operation
+
+    def hear(number: int) -> Callable[[Outcome], None]:
+        def hear_it(outcome: Outcome) -> None:
+            assert number not in heard, "each has one answer"
+            heard[number] = outcome.decode() if isinstance(outcome, bytes) else str(outcome)
+
+        return hear_it
+
+    for number, step in enumerate(steps):
+        if isinstance(step, tuple):
+            cost, is_refused = step
+            expected[number] = model
+            body = f"{number},"
+            model += "" if is_refused else body
+            operation = asked(cost, is_refused=is_refused)
+            executor.submit("add", operation, body.encode(), hear(number))
+        elif step == "run":
+            executor.run()
+        elif step == "apply":
+            core.apply(store, executor)
+        elif step == "flush":
+            store.flush()
+        elif step == "hold" and not held:
+            held.append(store.hold())
+        elif step == "release" and held:
+            held.pop().close()
+    while executor.queue_count or executor.inflight_count:
+        executor.run()
+        core.apply(store, executor)
+    for it in held:
+        it.close()
+    assert heard == expected
+    assert (store.view.get(tree, b"list") or b"").decode() == model
+
+
+def test_what_is_written_and_answered_has_a_bound(store: Store) -> None:
+    making = Making(store.begin(), count_max=10, bytes_max=100)
+    making.begin_turn()
+    assert (making.has_room, making.goes_on) == (True, False)
+    making.answer_bytes = 100
+    assert (making.has_room, making.goes_on) == (False, False)
+    making.answer_bytes = 0
+    making.txn.cost += TURN_COST_MAX
+    assert (making.has_room, making.goes_on) == (False, True)
+    making.begin_turn()
+    assert making.has_room
+    making.txn.cost = BATCH_COST_MAX
+    assert (making.has_room, making.goes_on) == (False, False)
