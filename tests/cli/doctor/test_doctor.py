@@ -1,6 +1,7 @@
 """`roost doctor` as it is used: beside real members, by people and by programs."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -20,6 +21,17 @@ from tests.integration.certificates import Authority
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
 DOCTOR = [sys.executable, "-m", "roost.cli", "doctor"]
+# It halts when it syncs for the first time, however fast the disk is.
+HALTING_DOCTOR = """
+import os, runpy, signal
+sync = os.fdatasync
+def halt(descriptor):
+    os.fdatasync = sync
+    os.kill(os.getpid(), signal.SIGSTOP)
+    sync(descriptor)
+os.fdatasync = halt
+runpy.run_module("roost.cli", run_name="__main__", alter_sys=True)
+"""
 Told = dict[str, dict[str, object]]
 
 
@@ -162,13 +174,21 @@ def has_open(pid: int, directory: Path) -> bool:
     return False
 
 
+def is_halted(pid: int) -> bool:
+    """Whether a process of ours is stopped; it has not ended, either."""
+    found = os.waitid(os.P_PID, pid, os.WSTOPPED | os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    assert found is None or found.si_code == os.CLD_STOPPED, "it ends when it is told to"
+    return found is not None
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_who_is_ended_while_it_measures_leaves_no_file(tmp_path: Path, number: int) -> None:
-    process = subprocess.Popen(
-        [*DOCTOR, f"--data-dir={tmp_path / 'm1'}"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    wait_until(lambda: has_open(process.pid, tmp_path))
+    command = [sys.executable, "-c", HALTING_DOCTOR, "doctor", f"--data-dir={tmp_path / 'm1'}"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    wait_until(lambda: is_halted(process.pid))
+    assert has_open(process.pid, tmp_path)
     process.send_signal(number)
+    process.send_signal(signal.SIGCONT)
     process.communicate(timeout=PATIENCE_S)
     assert list(tmp_path.iterdir()) == []
     assert process.returncode in (0, 130, 128 + signal.SIGTERM, -signal.SIGKILL)

@@ -1,9 +1,8 @@
 """The disk below the data directory: its file system, its room, and how long a sync takes.
 
 The time is that of what the journal does: a small write into a file that was laid out before, and
-fdatasync.  The file is one of ours and is removed, whatever happens but SIGKILL.  It has a name
-while it is written: file systems do less for a file without one (btrfs syncs none), and the
-journal's have names.
+fdatasync.  The file has no name, so that nothing of it is left whatever ends us, SIGKILL too.  A
+file system may do less for it than for the journal's, which have names (btrfs syncs none).
 """
 
 import math
