@@ -500,7 +500,7 @@ FLOORS = {
         bucket | folder
         bucket_place | shelf
         restoring | saving
-        backup
+        backup | written
         catchup | files
         snapshots
         copies | fetch

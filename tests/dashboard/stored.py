@@ -49,7 +49,13 @@ class Kept:
 
     async def look(self) -> BackupState:
         return BackupState(
-            place="", interval_s=0, keep_count=0, backups=(), is_cut=False, job=Job()
+            place="",
+            interval_s=0,
+            full_interval_s=0,
+            keep_count=0,
+            backups=(),
+            is_cut=False,
+            job=Job(),
         )
 
     def job(self) -> Job:

@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 from roost.cli.exits import EXIT_USAGE
 from roost.cli.main import main
 from roost.client import Client, ClientError
+from roost.member import read_backup
 from roost.testing.cluster import ROOST, Cluster
 from roost.testing.patience import wait_until
 from tests.integration.etcdctl import etcdctl, run_etcdctl
@@ -141,6 +142,41 @@ def test_backups_come_by_the_clock_and_the_newest_are_kept(tmp_path: Path) -> No
     files = sorted(it for it in kept.iterdir() if "coming" not in it.name)
     assert 1 <= len(files) <= 3
     assert roost("snapshot", "status", files[-1]).exit_code == 0
+
+
+def test_increments_come_by_the_clock_and_a_cluster_is_made_of_a_chain(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    flags = [f"--backup-dir={kept}", "--backup-interval=300ms", "--backup-full-interval=1200ms"]
+    written = 0
+
+    def chain() -> list[Path]:
+        """The oldest full backup, and what follows it."""
+        found = [read_backup(it) for it in sorted(kept.glob("m0-????????????????*"))]
+        found.sort(key=lambda it: (it.index, not it.is_full))
+        full = next((it for it in found if it.is_full), None)
+        held = [] if full is None else [full]
+        for it in found:
+            if held and not it.is_full and it.base_index == held[-1].index:
+                held.append(it)
+        return [it.path for it in held]
+
+    with Cluster(tmp_path, 1, extra_flags=flags) as cluster:
+        cluster.leader()
+
+        def is_chain() -> bool:
+            nonlocal written
+            put(cluster, range(written, written + 1))
+            written += 1
+            return len(chain()) == 4
+
+        wait_until(is_chain)
+    files = chain()
+    assert [it.suffix for it in files] == [".db", ".inc", ".inc", ".inc"]
+    with restored(tmp_path / "again", files, 1) as again:
+        again.leader()
+        held = keys(again)
+    assert held == [key(it) for it in range(len(held))]
+    assert 3 <= len(held) <= written
 
 
 def put_large(cluster: Cluster) -> None:

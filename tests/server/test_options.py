@@ -117,6 +117,8 @@ def test_what_compaction_keeps(mode: str, text: str, keeping: etcd.Keeping | Non
         ({"bcrypt_cost": BCRYPT_COST_MAX + 1}, f"--bcrypt-cost={BCRYPT_COST_MAX + 1}"),
         ({"backup_dir": "b", "backup_interval": 0.0}, "--backup-interval"),
         ({"backup_dir": "b", "backup_keep": 0}, "--backup-keep"),
+        ({"backup_dir": "b", "backup_full_interval": 3600.0}, "--backup-full-interval is how"),
+        ({"backup_dir": "b", "backup_full_interval": -1.0}, "--backup-full-interval is how"),
         ({"counters_max_changes": 0}, "--counters-max-changes=0: 1 to 100,000"),
         ({"counters_max_changes": 100_001}, "--counters-max-changes=100001"),
         ({"counters_max_body_bytes": 1023}, "--counters-max-body-bytes=1023: 1,024 to "),
@@ -140,7 +142,12 @@ def test_the_bounds_of_what_a_password_costs_can_be_used(cost: int) -> None:
 def test_backups_are_saved_where_a_directory_is_named() -> None:
     assert serving_of(settings(backup_interval=0.0)).backups is None, "nobody asks for any"
     found = serving_of(settings(backup_dir="b", backup_interval=60.0, backup_keep=3)).backups
-    assert found == Backups(place="b", interval_s=60.0, keep_count=3)
+    assert found == Backups(place="b", interval_s=60.0, full_interval_s=0.0, keep_count=3)
+    weekly = settings(backup_dir="b", backup_full_interval=7 * 86400.0)
+    found = serving_of(weekly).backups
+    assert found == Backups(
+        place="b", interval_s=86400.0, full_interval_s=7 * 86400.0, keep_count=7
+    )
     bucket = settings(backup_dir="s3://backups/m0?region=eu-central-1")
     found = serving_of(bucket).backups
     assert found is not None

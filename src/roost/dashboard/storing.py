@@ -160,10 +160,12 @@ class BackupState(msgspec.Struct, frozen=True, kw_only=True):
     """Where this member keeps backups, how often it saves one, and what is there, newest first.
 
     `place` is empty when --backup-dir is not set: then none are saved, and none can be.
+    `full_interval_s` is how often one is full, 0 = always; `keep_count` is of full ones.
     """
 
     place: str
     interval_s: float
+    full_interval_s: float
     keep_count: int
     backups: Sequence[KeptBackup]
     is_cut: bool

@@ -30,11 +30,13 @@ _REQUESTS_KEPT_MAX = 100_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backups:
-    """Where backups are saved, how often, and how many stay."""
+    """Where backups are saved, how often, how often one is full, and how many of those stay."""
 
     # A directory, or `s3://BUCKET/PREFIX`.
     place: str
     interval_s: float
+    # 0: each is full.
+    full_interval_s: float
     keep_count: int
 
 
@@ -250,6 +252,11 @@ def _backups(settings: Settings) -> Backups | None:
         return None
     if settings.backup_interval <= 0 or settings.backup_keep <= 0:
         raise BadSetting("--backup-interval and --backup-keep must be positive")
+    if settings.backup_full_interval and settings.backup_full_interval < settings.backup_interval:
+        raise BadSetting(
+            "--backup-full-interval is how often one of the backups is a full one: it must be"
+            " --backup-interval or longer, or 0 when each is to be full"
+        )
     try:
         check_place(settings.backup_dir)
     except (BadPlace, PackageMissing) as error:
@@ -257,6 +264,7 @@ def _backups(settings: Settings) -> Backups | None:
     return Backups(
         place=settings.backup_dir,
         interval_s=settings.backup_interval,
+        full_interval_s=settings.backup_full_interval,
         keep_count=settings.backup_keep,
     )
 

@@ -303,5 +303,6 @@ def _shelved(member: Member, backups: Backups | None) -> Shelved | None:
         name=member.config.name,
         interval_s=backups.interval_s,
         keep_count=backups.keep_count,
+        full_interval_s=backups.full_interval_s,
     )
     return Shelved(backups, schedule)

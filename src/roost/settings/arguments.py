@@ -31,6 +31,7 @@ class SettingsArguments(TypedDict, total=False):
     scrub_interval: float
     backup_dir: str
     backup_interval: float
+    backup_full_interval: float
     backup_keep: int
     max_txn_ops: int
     max_concurrent_streams: int

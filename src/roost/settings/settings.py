@@ -113,7 +113,14 @@ class Settings:
         "Where backups are saved, a directory or `s3://BUCKET/PREFIX`; none are when it is empty.",
     ] = ""
     backup_interval: Annotated[float, "How often a backup is saved."] = 24 * _HOUR_S
-    backup_keep: Annotated[int, "How many backups are kept."] = 7
+    backup_full_interval: Annotated[
+        float,
+        "How often a backup is a full one; those between are increments, of what was written since"
+        " the one before. 0 = each is full.",
+    ] = 0.0
+    backup_keep: Annotated[
+        int, "How many full backups are kept, each with the increments that follow it."
+    ] = 7
     max_memory_bytes: Annotated[
         int,
         "Memory this member may take, in bytes; 0 = what the machine, cgroups and ulimits allow.",

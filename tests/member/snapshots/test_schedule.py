@@ -14,9 +14,12 @@ import pytest
 from roost.children import Ended, run_module
 from roost.errors import Overloaded
 from roost.member import BackupSchedule
+from roost.member.errors import HistoryTrimmed
 from roost.member.snapshots.folder import Folder
 from roost.member.snapshots.schedule import BY_HAND, SHELF
 from roost.member.snapshots.shelf import Kept, is_of, keep, newest
+from roost.member.snapshots.shelf_work import Saved
+from roost.member.snapshots.written import pages_in
 from roost.sim.members.loop import pass_time, run_virtually
 
 INTERVAL_S = 3600.0
@@ -192,6 +195,133 @@ def test_no_failure_ends_the_backups_and_each_is_said(
     with caplog.at_level(logging.ERROR):
         run_virtually(main())
     assert [it.getMessage().split(":")[0] for it in caplog.records] == ["no backup this time"] * 3
+
+
+class Written:
+    """Files of a member that has written so much; `trimmed` while it has no log of it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory, self.index, self.trimmed = directory, 5, False
+
+    @asynccontextmanager
+    async def lend_snapshot(self) -> AsyncIterator[Path]:
+        yield self.directory / str(self.index)
+
+    def is_behind(self, index: int) -> bool:
+        return self.index <= index
+
+    def path_for(self, name: str) -> Path:
+        return self.directory / name
+
+    def discard(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
+
+    async def entries_since(self, index: int, term: int) -> AsyncIterator[bytes]:
+        assert term == 2
+        if self.trimmed:
+            raise HistoryTrimmed("the journal begins later")
+        for number in range(index, self.index):
+            yield b"%d" % (number + 1)
+
+
+class Chained:
+    """A schedule whose place is a list of what was saved there, `base>end` or `end`."""
+
+    def __init__(self, directory: Path, full_interval_s: float) -> None:
+        self.files = Written(directory)
+        self.saved: list[str] = []
+        self.fault = ""
+        self.schedule = BackupSchedule(
+            self.files,  # type: ignore[arg-type]  # the part of it that is used
+            str(directory),
+            name="m",
+            interval_s=INTERVAL_S,
+            keep_count=1,
+            full_interval_s=full_interval_s,
+            run_process=self.run_process,
+        )
+
+    async def run_process(self, _module: str, *arguments: str, hear: object = None) -> Ended:
+        assert hear is not None
+        match arguments:
+            case "save", _, "m", copy, "1":
+                name = Path(copy).name
+            case "follow", _, "m", pages, base, index, "2":
+                if self.fault:
+                    return Ended(0, msgspec.json.encode(Saved(fault=self.fault)))
+                assert base == self.saved[-1]
+                assert sum(1 for _ in pages_in(Path(pages))) == self.files.index - int(index)
+                name = f"{index}>{self.files.index}"
+            case _:
+                raise AssertionError(arguments)
+        self.saved.append(name)
+        return Ended(0, msgspec.json.encode(Saved(name, 9, self.files.index, 2)))
+
+    def save(self, *indexes: int) -> list[str]:
+        """What is saved when so much is written each time."""
+        begun = len(self.saved)
+        for self.files.index in indexes:
+            asyncio.run(self.schedule.save())
+        return self.saved[begun:]
+
+
+def test_increments_are_saved_between_full_ones(tmp_path: Path) -> None:
+    chained = Chained(tmp_path, 3 * INTERVAL_S)
+    assert chained.save(5, 8, 9, 10, 12, 13, 14) == [
+        "5",
+        "5>8",
+        "8>9",
+        "10",
+        "10>12",
+        "12>13",
+        "14",
+    ]
+    assert list(tmp_path.iterdir()) == [], "what they were made of is gone"
+
+
+@pytest.mark.parametrize("full_interval_s", [0.0, INTERVAL_S, 1.9 * INTERVAL_S])
+def test_each_is_full_where_no_increment_has_room(tmp_path: Path, full_interval_s: float) -> None:
+    assert Chained(tmp_path, full_interval_s).save(5, 8, 9) == ["5", "8", "9"]
+
+
+def test_where_nothing_was_written_no_increment_is_saved(tmp_path: Path) -> None:
+    chained = Chained(tmp_path, 3 * INTERVAL_S)
+    assert chained.save(5, 5, 5, 5) == ["5", "5"], "the second is full, when one is due"
+    assert chained.save(5, 6) == ["5>6"]
+
+
+def test_where_no_increment_can_be_made_a_full_one_is_and_why_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log was trimmed, or what it would follow is gone: the chain begins anew."""
+    chained = Chained(tmp_path, 9 * INTERVAL_S)
+    assert chained.save(5, 8) == ["5", "5>8"]
+    chained.files.trimmed = True
+    with caplog.at_level(logging.WARNING):
+        assert chained.save(9) == ["9"]
+        chained.files.trimmed, chained.fault = False, "9 is not there any more"
+        assert chained.save(10) == ["10"]
+    assert [it.getMessage() for it in caplog.records] == [
+        f"no increment, so this backup is a full one: {why}"
+        for why in ("the journal begins later", "9 is not there any more")
+    ]
+    chained.fault = ""
+    assert chained.save(12) == ["10>12"]
+
+
+def test_one_that_somebody_asks_for_is_full_and_no_part_of_the_chain(tmp_path: Path) -> None:
+    chained = Chained(tmp_path, 9 * INTERVAL_S)
+    assert chained.save(5) == ["5"]
+
+    async def run_process(_module: str, *arguments: str, hear: object = None) -> Ended:
+        assert hear is not None
+        assert arguments[:3] == ("save", str(tmp_path), f"m{BY_HAND}")
+        return Ended(0, msgspec.json.encode(Saved("by hand", 9, 7, 2)))
+
+    chained.schedule._run_process = run_process
+    asyncio.run(chained.schedule.save_by_hand(lambda _progress: None))
+    chained.schedule._run_process = chained.run_process
+    assert chained.save(8) == ["5>8"]
 
 
 def test_one_is_saved_at_a_time(tmp_path: Path) -> None:

@@ -15,9 +15,11 @@ import pytest
 from roost.member import BackupFailed, Kept, Listed, Progress, Verified, read_backup
 from roost.member.snapshots import shelf, shelf_work
 from roost.member.snapshots.backup import DIGEST_BYTES
+from roost.member.snapshots.files import ENTRY_HEAD
 from roost.member.snapshots.folder import Folder
 from roost.member.snapshots.shelf import LIST_MAX, Shelf, keep, list_all, newest
 from roost.member.snapshots.shelf_work import Saved, shelf_at
+from roost.raft import Entry, EntryKind
 from tests.member.directory.homes import close, open_at, snapshot_of, write
 from tests.s3 import Object, s3_server
 
@@ -85,6 +87,12 @@ def content(shelf: Shelf, name: str) -> bytes:
 Output = pytest.CaptureFixture[bytes]
 
 
+def encode_entry(entry: Entry) -> bytes:
+    """As a member writes it."""
+    head = ENTRY_HEAD.pack(entry.index, entry.term, entry.kind, len(entry.payload))
+    return head + entry.payload
+
+
 def run(output: Output, *arguments: str) -> bytes:
     """What the process would print, without a process."""
     shelf_work.do(*arguments)
@@ -150,6 +158,78 @@ def test_a_backup_is_saved_verified_and_given_away(
         assert sent == data
     told = run(capfdbinary, "list", kind.place)
     assert [it.name for it in msgspec.json.decode(told, type=Listed).backups] == [saved.name]
+
+
+def follow(output: Output, kind: Kind, path: Path, base: Saved, payloads: list[bytes]) -> Saved:
+    """Save an increment of some entries, as the process would."""
+    index = base.index
+    entries = [
+        Entry(index + number, base.term, EntryKind.NORMAL, it)
+        for number, it in enumerate(payloads, 1)
+    ]
+    pages = [encode_entry(it) for it in entries]
+    path.write_bytes(b"".join(len(it).to_bytes(4, "little") + it for it in pages))
+    position = str(base.index), str(base.term)
+    told = run(output, "follow", kind.place, "m", str(path), base.name, *position)
+    return msgspec.json.decode(told.splitlines()[-1], type=Saved)
+
+
+def test_an_increment_lies_beside_what_it_follows_and_is_verified(
+    kind: Kind, tmp_path: Path, capfdbinary: Output
+) -> None:
+    told = run(capfdbinary, "save", kind.place, "m", str(make_copy(tmp_path)), "3")
+    full = msgspec.json.decode(told.splitlines()[-1], type=Saved)
+    first = follow(capfdbinary, kind, tmp_path / "1.pages", full, [b"a", b"b"])
+    assert first.name == f"m-{full.index:016x}-{full.index + 2:016x}.inc", first.fault
+    second = follow(capfdbinary, kind, tmp_path / "2.pages", first, [b"c"])
+    assert (second.index, second.term, second.fault) == (full.index + 3, full.term, "")
+    (tmp_path / "fetched.inc").write_bytes(content(kind.shelf, second.name))
+    held = read_backup(tmp_path / "fetched.inc")
+    assert (held.is_full, held.base_index, held.index) == (False, first.index, second.index)
+    assert held.size_bytes == second.size_bytes
+    told = run(capfdbinary, "verify", kind.place, second.name).splitlines()[-1]
+    assert msgspec.json.decode(told, type=Verified).digest == held.digest
+    assert {it.name for it in list_all(kind.shelf).backups} == {
+        it.name for it in (full, first, second)
+    }
+
+
+def test_no_increment_is_saved_behind_what_is_gone_or_what_it_does_not_follow(
+    kind: Kind, tmp_path: Path, capfdbinary: Output
+) -> None:
+    told = run(capfdbinary, "save", kind.place, "m", str(make_copy(tmp_path)), "3")
+    full = msgspec.json.decode(told.splitlines()[-1], type=Saved)
+    path = tmp_path / "gap.pages"
+    page = encode_entry(Entry(full.index + 2, full.term, EntryKind.NORMAL, b"x"))
+    path.write_bytes(len(page).to_bytes(4, "little") + page)
+    position = str(full.index), str(full.term)
+    told = run(capfdbinary, "follow", kind.place, "m", str(path), full.name, *position)
+    assert b"was sent behind entry" in told
+    kind.shelf.remove(full.name)
+    gone = follow(capfdbinary, kind, path, full, [b"x"])
+    assert gone.fault == f"{full.name} is not there any more, which an increment would follow"
+    assert list_all(kind.shelf) == Listed()
+
+
+def test_increments_go_with_the_full_backup_that_they_follow(kind: Kind) -> None:
+    """And one of another member, or a full one of the same moment, is none of them."""
+    chains = [
+        ["m-0000000000000000-0000000000000003.inc"],
+        ["m-0000000000000005.db", "m-0000000000000005-0000000000000006.inc"],
+        ["m-0000000000000009.db"],
+        ["m-000000000000000c.db", "m-000000000000000c-000000000000000d.inc"],
+    ]
+    other = "m-0000000000000005-0000000000000005-0000000000000007.inc"
+    for at_s, names in enumerate(chains, 10):
+        for name in names:
+            kind.lay(name, b"", at_s)
+    kind.lay(other, b"", 1)
+    keep(kind.shelf, "m", 3, Kept(chains[3][0], 0, 13.0))
+    assert {it.name for it in list_all(kind.shelf).backups} == {
+        other, *chains[1], *chains[2], *chains[3]
+    }  # fmt: skip
+    keep(kind.shelf, "m", 2, Kept(chains[3][0], 0, 13.0))
+    assert {it.name for it in list_all(kind.shelf).backups} == {other, *chains[2], *chains[3]}
 
 
 def test_what_has_changed_or_is_gone_is_told(
@@ -236,8 +316,7 @@ def test_that_older_ones_stay_is_said_of_a_backup_that_was_saved(
         error=BackupFailed("it is locked"),
     )
     monkeypatch.setattr(shelf_work, "shelf_at", lambda _place: shelved)
-    copy = tmp_path / "copy.mdb"
-    copy.touch()
+    copy = make_copy(tmp_path)
     told = msgspec.json.decode(run(capfdbinary, "save", "there", "m", str(copy), "1"), type=Saved)
     assert told.fault == "m-0000000000000003.db is saved, but older ones stay: it is locked"
 

@@ -161,7 +161,8 @@ def test_few_are_sent_at_a_time_and_copies_are_kept_as_long(tmp_path: Path) -> N
 
 def test_a_name_with_a_zero_byte_keeps_no_place(tmp_path: Path) -> None:
     """No process takes such an argument, and its place was never given back."""
-    shelved = Shelved(Backups(place=str(tmp_path), interval_s=60, keep_count=3), None)  # type: ignore[arg-type]  # not asked
+    options = Backups(place=str(tmp_path), interval_s=60, full_interval_s=0, keep_count=3)
+    shelved = Shelved(options, None)  # type: ignore[arg-type]  # not asked
 
     async def main() -> None:
         desk = BackupDesk(Copies(tmp_path / "copy"), "m", shelved, lambda: 0.0)

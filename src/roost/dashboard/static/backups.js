@@ -50,7 +50,9 @@ export function backupsCard(signal) {
       fill(list, h("p", {}, "This member keeps none: it was started without ", h("code", {}, "--backup-dir"), "."));
       return;
     }
-    const rule = `One every ${durationText(said.interval_s)}; the ${said.keep_count} newest of each member are kept, and as many of those by hand, in `;
+    const full = said.full_interval_s ? `, a full one every ${durationText(said.full_interval_s)} and increments between` : "";
+    const kept = said.full_interval_s ? "newest full ones of each member, with their increments," : "newest of each member";
+    const rule = `One every ${durationText(said.interval_s)}${full}; the ${said.keep_count} ${kept} are kept, and as many of those by hand, in `;
     fill(list, h("p", {}, rule, h("code", {}, said.place), "."),
       h("div", { class: "row" }, button("Save one now", begin("backups"))),
       said.backups.length ? table("Backups", ["Name", "Made", { name: "Size", isNumber: true }, ""], said.backups.map((it) => [

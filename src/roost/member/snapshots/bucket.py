@@ -37,7 +37,14 @@ from roost.member.errors import (
 from roost.member.snapshots.backup import DIGEST_BYTES, Backup
 from roost.member.snapshots.bucket_place import MISSING, SCHEME, parse_place
 from roost.member.snapshots.saving import with_digest
-from roost.member.snapshots.shelf import Hear, Kept, Opened, gone, name_of
+from roost.member.snapshots.shelf import (
+    Hear,
+    Kept,
+    Opened,
+    gone,
+    name_of,
+    name_of_increment,
+)
 from roost.store import StoreError, read_applied_file
 
 if TYPE_CHECKING:
@@ -158,6 +165,10 @@ class Bucket:
             {_INDEX: str(index), _TERM: str(term), _BASE: "0"},
             hear,
         )
+
+    def put_increment(self, member: str, made: Backup, hear: Hear) -> Kept:
+        """As `Shelf`: as `put`."""
+        return self.save(name_of_increment(member, made.base_index, made.index), made, hear)
 
     def save(self, name: str, saved: Backup, hear: Hear) -> Kept:
         """Save a file that was checked, under any name; one of that name is replaced."""

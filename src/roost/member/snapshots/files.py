@@ -76,6 +76,18 @@ class Files:
         """
         return self._snapshots.copies.lend(self._core.applied_index)
 
+    def is_behind(self, index: int) -> bool:
+        """Whether nothing was applied behind an entry."""
+        return self._core.applied_index <= index
+
+    def path_for(self, name: str) -> Path:
+        """Where a file may lie that is on its way; the next start of the member removes it."""
+        return self._home.snapshot_directory / name
+
+    def discard(self, path: Path) -> None:
+        """Remove such a file."""
+        self._snapshots.discard(path)
+
     async def entries_since(self, index: int, term: int) -> AsyncIterator[bytes]:
         """Applied entries behind `index`, which must be an entry of `term`, in pages.
 

@@ -7,9 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISREG
 
-from roost.member.snapshots.backup import write_full
+from roost.member.snapshots.backup import Backup, FileWriter, read_backup, write_full
 from roost.member.snapshots.saving import with_digest
-from roost.member.snapshots.shelf import Hear, Kept, Opened, gone, is_of, known, name_of
+from roost.member.snapshots.shelf import (
+    Hear,
+    Kept,
+    Opened,
+    gone,
+    is_of,
+    known,
+    name_of,
+    name_of_increment,
+)
 
 _READ_BYTES = 1 << 20
 
@@ -42,6 +51,20 @@ class Folder:
 
         saved = write_full(coming, written(), lambda count: hear("checking", count))
         final = coming.with_name(name_of(member, saved.index))
+        coming.rename(final)
+        return self.made_now(member, final)
+
+    def put_increment(self, member: str, made: Backup, hear: Hear) -> Kept:
+        """As `Shelf`: as `put`."""
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        coming = self.directory / f"{member}-coming.inc"
+        with FileWriter(coming) as file, made.path.open("rb") as source:
+            while blob := source.read(_READ_BYTES):
+                file.write(blob)
+                hear("writing", file.size_bytes)
+            file.finish()
+        saved = read_backup(coming, lambda count: hear("checking", count))
+        final = coming.with_name(name_of_increment(member, saved.base_index, saved.index))
         coming.rename(final)
         return self.made_now(member, final)
 

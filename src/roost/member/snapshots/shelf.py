@@ -1,7 +1,9 @@
 """Where backups are kept: a directory or a bucket, which others may use, too; and which stay there.
 
-A backup is named after its member and the entry it ends at, and is there under its name only when
-it is whole.  What tells a directory from a bucket is `Shelf`; all else about them is the same.
+A full backup is named after its member and the entry it ends at, `m1-000000000000001f.db`, an
+increment also after the one that it begins behind, `m1-000000000000001f-0000000000000033.inc`; each
+is there under its name only when it is whole.  What tells a directory from a bucket is `Shelf`; all
+else about them is the same.
 """
 
 import hashlib
@@ -16,10 +18,11 @@ from typing import Protocol
 import msgspec
 
 from roost.member.errors import BackupDamaged, BackupFailed
-from roost.member.snapshots.backup import DIGEST_BYTES
+from roost.member.snapshots.backup import DIGEST_BYTES, Backup
 
-# A whole backup of whichever member; nothing that is named so lies elsewhere.
-_KEPT = re.compile(r"([^/\0]+)-([0-9a-f]{16})\.db")
+# A backup of whichever member, a full one or an increment; nothing that is named so lies elsewhere.
+_FULL = re.compile(r"([^/\0]+)-([0-9a-f]{16})\.db")
+_INCREMENT = re.compile(r"([^/\0]+)-[0-9a-f]{16}-([0-9a-f]{16})\.inc")
 # Of those the newest are told.
 LIST_MAX = 1000
 # Is told a phase, and its bytes so far.
@@ -78,6 +81,9 @@ class Shelf(Protocol):
     def put(self, member: str, copy: Path, hear: Hear) -> Kept:
         """Save a backup of a copy of the store, which is the newest of its member then."""
 
+    def put_increment(self, member: str, made: Backup, hear: Hear) -> Kept:
+        """Save an increment that was made and checked elsewhere; as `put`."""
+
     def open(self, name: str) -> AbstractContextManager[Opened]:
         """Read one."""
 
@@ -89,14 +95,33 @@ class Shelf(Protocol):
 
 
 def name_of(member: str, index: int) -> str:
-    """What the backup of a member is called that ends at an entry."""
+    """What the full backup of a member is called that ends at an entry."""
     return f"{member}-{index:016x}.db"
+
+
+def name_of_increment(member: str, base_index: int, index: int) -> str:
+    """What the increment is called that has the entries behind one, up to another."""
+    return f"{member}-{base_index:016x}-{index:016x}.inc"
+
+
+def _matched(name: str) -> re.Match[str] | None:
+    """Whose backup that is, and what it ends at; None when it is no name of one."""
+    return _FULL.fullmatch(name) or _INCREMENT.fullmatch(name)
+
+
+def _is_full(name: str) -> bool:
+    return _FULL.fullmatch(name) is not None
 
 
 def is_of(name: str, member: str) -> bool:
     """Whether that is a backup of this member: `m-1` is another one than `m`."""
-    matched = _KEPT.fullmatch(name)
+    matched = _matched(name)
     return matched is not None and matched[1] == member
+
+
+def has(shelf: Shelf, name: str) -> bool:
+    """Whether a backup of that name is there."""
+    return any(it.name == name for it in shelf.found())
 
 
 def known(name: str) -> str:
@@ -106,7 +131,7 @@ def known(name: str) -> str:
         BackupFailed: no backup is named so.
 
     """
-    if not _KEPT.fullmatch(name):
+    if _matched(name) is None:
         raise gone(name)
     return name
 
@@ -118,7 +143,7 @@ def gone(name: str) -> BackupFailed:
 
 def list_all(shelf: Shelf, *, of_members: bool = True) -> Listed:
     """Every member's backups; or all there is, saved by whomever under whatever name."""
-    found = (it for it in shelf.found() if not of_members or _KEPT.fullmatch(it.name))
+    found = (it for it in shelf.found() if not of_members or _matched(it.name))
     newest = heapq.nlargest(LIST_MAX + 1, found, key=lambda it: (it.at_s, it.name))
     return Listed(newest[:LIST_MAX], is_cut=len(newest) > LIST_MAX)
 
@@ -130,7 +155,9 @@ def newest(shelf: Shelf, member: str, now_s: float) -> Newest:
 
 
 def keep(shelf: Shelf, member: str, count: int, made: Kept) -> None:
-    """Remove all of a member's backups but the newest, of which `made` is the last.
+    """Remove all but a member's newest full backups, of which `made` is the last.
+
+    An increment goes with the full one that it follows in time: without that it is of no use.
 
     They are as old as the shelf says, and not as their numbers are: a new cluster of the same names
     counts its entries from the beginning again.  What is said to be newer than `made` is older than
@@ -141,9 +168,17 @@ def keep(shelf: Shelf, member: str, count: int, made: Kept) -> None:
     # As the list has it: what a bucket says of one object alone is cut to a second, and then those
     # of the same second would be newer.
     at_s = max((it.at_s for it in own if it.name == made.name), default=made.at_s)
-    own.sort(key=lambda it: (it.name == made.name, it.at_s <= at_s, it.at_s, it.name))
-    for old in own[:-count]:
+    own.sort(key=lambda it: (it.name == made.name, it.at_s <= at_s, it.at_s, _end_of(it.name)))
+    full = [position for position, it in enumerate(own) if _is_full(it.name)]
+    for old in own[: full[-count] if len(full) > count else full[0]]:
         shelf.remove(old.name)
+
+
+def _end_of(name: str) -> tuple[int, bool]:
+    """Which of two goes first that were made at one time: the increment follows what it ends."""
+    matched = _matched(name)
+    assert matched is not None, "it is one of a member"
+    return int(matched[2], 16), not _is_full(name)
 
 
 def verify(shelf: Shelf, name: str, hear: Callable[[int, int], None]) -> Verified:
@@ -155,7 +190,7 @@ def verify(shelf: Shelf, name: str, hear: Callable[[int, int], None]) -> Verifie
         BackupDamaged: it is not what was saved.
 
     """
-    matched = _KEPT.fullmatch(known(name))
+    matched = _matched(known(name))
     assert matched is not None, "that is what is known"
     digest, held, count = hashlib.sha256(), b"", 0
     with shelf.open(name) as opened:

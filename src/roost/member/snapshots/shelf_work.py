@@ -5,6 +5,9 @@ and to write and hash a large file would hold a member up.  It is given what to 
 
     newest PLACE NAME               how old the newest backup of the member NAME is
     save PLACE NAME COPY COUNT      save a copy of its store, and keep COUNT of its backups
+    follow PLACE NAME PAGES BASE INDEX TERM
+                                    save an increment of what was written behind the backup BASE,
+                                    which ends at an entry, as a file has it (`written`)
     list PLACE                      what is there, of all members
     verify PLACE FILE               read all of a backup, and compare its digest
     send PLACE FILE                 say how large it is, and then all of it
@@ -25,7 +28,7 @@ import msgspec
 
 from roost.errors import RoostError
 from roost.member.errors import BackupFailed
-from roost.member.snapshots.backup import DIGEST_BYTES
+from roost.member.snapshots.backup import DIGEST_BYTES, Backup, write_increment
 from roost.member.snapshots.bucket import Bucket
 from roost.member.snapshots.bucket_place import is_in_bucket
 from roost.member.snapshots.folder import Folder
@@ -35,6 +38,7 @@ from roost.member.snapshots.shelf import (
     Newest,
     Shelf,
     Verified,
+    has,
     is_of,
     keep,
     list_all,
@@ -42,16 +46,23 @@ from roost.member.snapshots.shelf import (
     newest,
 )
 from roost.member.snapshots.shelf import verify as verify_on
+from roost.member.snapshots.written import INCREMENT, pages_in
+from roost.store import StoreError, read_applied_file
 
 _SAY_S = 0.25
 _CUT = 1
 
 
 class Saved(msgspec.Struct, frozen=True):
-    """What the process has saved, or why it could not."""
+    """What the process has saved, or why it could not.
+
+    `index` and `term` are of the entry that it ends at.
+    """
 
     name: str = ""
     size_bytes: int = 0
+    index: int = 0
+    term: int = 0
     fault: str = ""
 
 
@@ -92,6 +103,10 @@ def _save(place: str, member: str, copy: str, count: str) -> None:
     if not is_of(name_of(member, 0), member):
         text = f"no backup can be named after {member!r}: give the member a name without slashes"
         raise BackupFailed(text)
+    try:
+        index, term = read_applied_file(Path(copy))
+    except StoreError as error:
+        raise BackupFailed(f"the copy of the store cannot be read: {error}") from error
     shelf = shelf_at(place)
     said = _Saying(Path(copy).stat().st_size)
     made = shelf.put(member, Path(copy), said.hear)
@@ -99,7 +114,21 @@ def _save(place: str, member: str, copy: str, count: str) -> None:
         keep(shelf, member, int(count), made)
     except (RoostError, OSError) as error:
         raise BackupFailed(f"{made.name} is saved, but older ones stay: {error}") from error
-    _say(Saved(name=made.name, size_bytes=made.size_bytes))
+    _say(Saved(made.name, made.size_bytes, index, term))
+
+
+def _follow(place: str, member: str, pages: str, base: str, index: str, term: str) -> None:
+    shelf, path = shelf_at(place), Path(pages)
+    if not has(shelf, base):
+        raise BackupFailed(f"{base} is not there any more, which an increment would follow")
+    made = write_increment(
+        path.with_suffix(INCREMENT),
+        Backup(Path(base), True, int(index), int(term), 0, 0, ""),
+        pages_in(path),
+    )
+    said = _Saying(made.size_bytes)
+    kept = shelf.put_increment(member, made, said.hear)
+    _say(Saved(kept.name, kept.size_bytes, made.index, made.term))
 
 
 def _list(place: str) -> None:
@@ -157,6 +186,7 @@ class _Saying:
 _WORK: dict[str, tuple[Callable[..., None], Callable[[str], msgspec.Struct]]] = {
     "newest": (_newest, lambda fault: Newest(fault=fault)),
     "save": (_save, lambda fault: Saved(fault=fault)),
+    "follow": (_follow, lambda fault: Saved(fault=fault)),
     "list": (_list, lambda fault: Listed(fault=fault)),
     "verify": (_verify, lambda fault: Verified(fault=fault)),
     "send": (_send, lambda fault: Sent(fault=fault)),

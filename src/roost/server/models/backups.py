@@ -93,13 +93,20 @@ class BackupDesk:
         """
         if self._shelved is None:
             return BackupState(
-                place="", interval_s=0, keep_count=0, backups=(), is_cut=False, job=self.job()
+                place="",
+                interval_s=0,
+                full_interval_s=0,
+                keep_count=0,
+                backups=(),
+                is_cut=False,
+                job=self.job(),
             )
         options = self._shelved.options
         listed = await self._asked(Listed, "list")
         return BackupState(
             place=options.place,
             interval_s=options.interval_s,
+            full_interval_s=options.full_interval_s,
             keep_count=options.keep_count,
             backups=[
                 KeptBackup(name=it.name, size_bytes=it.size_bytes, at_s=it.at_s)
