@@ -1,6 +1,7 @@
 """`roost series`: each command as it is typed, for people and for programs."""
 
 import json
+import re
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -118,6 +119,14 @@ def test_a_folder_of_parquet_is_written_and_written_again(shell: Shell, tmp_path
     path = tmp_path / "archive" / "room=1" / "month=2024-02" / "points.parquet"
     assert parquet.ParquetFile(path).read().column("value").to_pylist() == [1.5]
     assert "another folder" in shell.run(*command[:2], *command[3:], code=3)
+    # This month's points are written when it is over: nothing was said of why there was no file.
+    shell.run("series", "add", "young", "1", "--time", "now")
+    young = ("series", "export", "young", "--parquet", str(tmp_path / "young"))
+    assert re.search(
+        r"nothing to write: .* \d{4}-\d\d-01, and a month .*--every day", shell.run(*young)
+    )
+    days = shell.run(*young[:-1], str(tmp_path / "days"), "--every", "day", "--settled-days", "0")
+    assert re.search(r"no point before \d{4}-\d\d-\d\d, and a day is .* over; ", days)
     assert "whole months" in shell.run(*command, "--start", "now-1d", code=2)
 
 

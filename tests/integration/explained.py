@@ -214,10 +214,7 @@ EXPLAINED = {
         "etcd does it; Roost refuses (code 3, `request is too large`), and wants it in parts"
     ),
     "POST /v3alpha/": "etcd 3.5 has dropped this old name of the gateway; Roost has it",
-    "POST with base64 that is url-safe or has no padding": (
-        "etcd 3.5 refuses it; Roost takes it, as etcd 3.6 does; bytes as an array of numbers are "
-        "refused"
-    ),
+    "POST with bytes as an array of numbers": "etcd 3.5 takes it; Roost refuses",
     "POST with two fields of which one may be given, or with more behind its object": (
         "etcd takes one of the two by chance and passes over the rest; Roost refuses"
     ),

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from roost.cli.main import main
 from roost.client import Client, ClientError
 from roost.testing.cluster import Cluster
 from roost.testing.patience import PATIENCE_S, wait_until
@@ -89,6 +91,8 @@ def test_a_learner_follows_refuses_clients_and_is_promoted(
     assert local.out == "v1\n"
     status = cluster.status(newcomer)
     assert status.isLearner
+    said = CliRunner().invoke(main, ["health", "--endpoints", cluster.endpoints[newcomer]])
+    assert (said.exit_code, "healthy, " in said.output) == (0, True), said.output
     for command in (("put", "k", "v"), ("lease", "list"), ("alarm", "list")):
         assert (
             "rpc not supported for learner"

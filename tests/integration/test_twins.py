@@ -409,6 +409,11 @@ GATEWAY = [
     ("kv/put", {"key": text("a"), "unknown": 1}),
     ("kv/put", b""),
     ("kv/range", {"key": text("a")}),
+    *(
+        ("kv/range", {"key": it})
+        for it in ("foo", "f", "fo-_", "Zm9v\n", "foo\n", "Zg=\n=", "Zg=\n", "Zg==Zg==", "Zm8==")
+    ),
+    *(("kv/range", {"key": it}) for it in ("=", "Zg=g", "Zm 9v", "fooé", "Zm9v====")),
     ("kv/range", {"key": text("a"), "revision": "99"}),
     ("kv/range", {"key": text("a"), "sort_order": "DESCEND", "sort_target": "KEY"}),
     ("kv/range", {"key": text("a"), "sort_order": 1}),

@@ -232,7 +232,8 @@ def status(
 def health(endpoints: str, timeout_s: float, *, as_json: bool) -> None:
     r"""Say whether each endpoint serves reads that are current, and no alarm is raised.
 
-    Exit code 1 when one does not, or one is.
+    A learner serves no such reads: it is healthy when it answers and hears a leader.  Exit code 1
+    when one is not.
 
     \b
     Example:
@@ -262,6 +263,20 @@ def _what_is_wrong(client: Client) -> str:
         client.get(b"health")
         raised = sorted({it.kind for it in client.alarms()})
     except ClientError as error:
+        if "not supported for learner" in error.text:
+            return _what_is_wrong_with_learner(client)
         # As with etcdctl: who may not read, or see alarms, is at least answered.
         return "" if "permission denied" in error.text else failed(error).message
     return f"alarms are raised: {', '.join(raised)}; see `roost alarm list`" if raised else ""
+
+
+def _what_is_wrong_with_learner(client: Client) -> str:
+    """The same of a member that answers what it has itself alone."""
+    try:
+        client.get(b"health", serializable=True)
+        status = client.status(client.endpoints[0])
+    except ClientError as error:
+        return "" if "permission denied" in error.text else failed(error).message
+    if not status.leader_id:
+        return "this learner hears no leader: are the others there, and reached from its machine?"
+    return f"it says: {', '.join(status.errors)}" if status.errors else ""

@@ -134,7 +134,9 @@ def export(
         if start or end:
             raise click.UsageError("--parquet has whole months or days: no --start, no --end")
         with connected(endpoints, timeout_s) as connection:
-            _say_files(_files(connection, folder, names, tags, how), as_json=as_json)
+            count = _say_files(_files(connection, folder, names, tags, how), as_json=as_json)
+        if not count:
+            click.echo(_why_nothing(how), err=as_json)
         return
     need(names, tags)
     asked = client.Asked(names=names, tags=tags, start=start, stop=end)
@@ -169,8 +171,25 @@ def _files(
     )
 
 
-def _say_files(files: Iterator[client.Exported], *, as_json: bool) -> None:
-    """Say what becomes of each, and at the end how many."""
+def _why_nothing(how: dict[str, Any]) -> str:
+    """What is said where there is no file to write: most often the points are too young."""
+    every, days = how["every"], how["settled_days"]
+    until = datetime.now(UTC) - timedelta(days=days)
+    until = until.replace(hour=0, minute=0, second=0, microsecond=0)
+    if every == "month":
+        until = until.replace(day=1)
+    over = f"over for {days} days" if days else "over"
+    ways = ["--settled-days 0"] if days else []
+    ways += ["--every day"] if every == "month" else []
+    hint = f" ({', '.join(ways)} for later ones)" if ways else ""
+    return (
+        f"nothing to write: what is asked for has no point before {until:%Y-%m-%d}, and a {every}"
+        f" is written when it is {over}{hint}; `roost series ls` shows what there is"
+    )
+
+
+def _say_files(files: Iterator[client.Exported], *, as_json: bool) -> int:
+    """Say what becomes of each, and at the end how many; which is also given back."""
     counts = dict.fromkeys(client.State, 0)
     for it in files:
         counts[it.state] += 1
@@ -180,3 +199,4 @@ def _say_files(files: Iterator[client.Exported], *, as_json: bool) -> None:
             click.echo(f"{it.place}/{it.total}\t{it.path}\t{it.state.value}\t{it.rows} rows")
     if not as_json:
         click.echo(", ".join(f"{count} {state.value}" for state, count in counts.items()))
+    return sum(counts.values())
