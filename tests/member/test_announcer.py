@@ -2,9 +2,13 @@
 
 from dataclasses import dataclass, field
 
+import pytest
+
 from roost.member.announcer import ANNOUNCE_S, Announcer
 from roost.raft import Role
 from roost.sim.members.loop import pass_time, run_virtually
+
+pytestmark = pytest.mark.pure("its core is a fake")
 
 
 @dataclass

@@ -215,27 +215,35 @@ class Journal:
             JournalBroken: final; the process must end.
 
         """
-        with self._poisoned_by_errors():
-            # Term and vote first, and synced: an entry on the disk of a term that the hard state
-            # does not know would be one that nobody was elected for (J13).
-            if batch.hard_state is not None:
-                self._hard.save(batch.hard_state)
-            for write in batch.writes:
-                if write.is_new:
-                    # The segments before this one are synced by now, so a start may take all of
-                    # them but the newest for whole (J28).
-                    self._install(write.segment)
-                file = write.segment.file
-                assert file is not None, "the segment was made before"
-                # Frames before slots.  While the machine runs the page cache keeps this order:
-                # a slot that is there vouches for a frame that was there.  A power cut does not
-                # keep it, nor does it need to: one sync covers both, and before it returns
-                # nobody is told anything.
-                file.pwrite(write.frames, write.frames_offset)
-                file.pwrite(write.slots, write.slots_offset)
-                # The file's size never changes, its blocks were written once as zeros: the sync
-                # costs the data alone, no metadata (J3, J14).
-                file.sync_data()
+        # No `with`: this is on the way of each put, and a generator is slow where we are compiled.
+        self._refuse_when_broken()
+        try:
+            self._write(batch)
+        except BaseException as error:
+            self._break(error)
+            raise
+
+    def _write(self, batch: Batch) -> None:
+        # Term and vote first, and synced: an entry on the disk of a term that the hard state
+        # does not know would be one that nobody was elected for (J13).
+        if batch.hard_state is not None:
+            self._hard.save(batch.hard_state)
+        for write in batch.writes:
+            if write.is_new:
+                # The segments before this one are synced by now, so a start may take all of
+                # them but the newest for whole (J28).
+                self._install(write.segment)
+            file = write.segment.file
+            assert file is not None, "the segment was made before"
+            # Frames before slots.  While the machine runs the page cache keeps this order:
+            # a slot that is there vouches for a frame that was there.  A power cut does not
+            # keep it, nor does it need to: one sync covers both, and before it returns
+            # nobody is told anything.
+            file.pwrite(write.frames, write.frames_offset)
+            file.pwrite(write.slots, write.slots_offset)
+            # The file's size never changes, its blocks were written once as zeros: the sync
+            # costs the data alone, no metadata (J3, J14).
+            file.sync_data()
 
     def finish(self, batch: Batch) -> None:
         """The batch is written: what it holds may be promised."""
@@ -515,13 +523,17 @@ class Journal:
         try:
             yield
         except BaseException as error:
-            # Whatever it was, a batch may be half on the disk.  After a failed sync the kernel
-            # may have dropped our pages and called them clean, so the next sync would say "all
-            # well" of bytes that are nowhere: there is no second try, and no way on.
-            self._broken = error
-            if isinstance(error, OSError):
-                raise JournalBroken(f"{self._directory}: {error}") from error
+            self._break(error)
             raise
+
+    def _break(self, error: BaseException) -> None:
+        """Do nothing any more, and say so where it was the device's."""
+        # Whatever it was, a batch may be half on the disk.  After a failed sync the kernel may have
+        # dropped our pages and called them clean, so the next sync would say "all well" of bytes
+        # that are nowhere: there is no second try, and no way on.
+        self._broken = error
+        if isinstance(error, OSError):
+            raise JournalBroken(f"{self._directory}: {error}") from error
 
     def invariants(self) -> None:
         """Assert what holds between any two calls, also while a batch is being written.
