@@ -5,11 +5,12 @@ Their local reads and watches wait for it; under load the next append brings it 
 
 import asyncio
 from collections.abc import Callable
+from typing import Final
 
 from roost.raft import Core, Role
 
 # A commit that no later append has carried to the followers by then is announced on its own.
-ANNOUNCE_S = 0.002
+ANNOUNCE_S: Final = 0.002
 
 
 class Announcer:

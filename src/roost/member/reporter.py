@@ -3,6 +3,8 @@
 It only looks: nothing here changes the core or the roster.
 """
 
+from typing import Final
+
 from roost.member.cluster.roster import MemberRecord, Roster
 from roost.member.config import MemberConfig
 from roost.member.events import (
@@ -21,7 +23,7 @@ from roost.member.pipeline.traces import Traces
 from roost.raft import Core, Ready, Role
 
 # How much of the election timeout may pass in silence before it is told.
-LATE_PART = 0.8
+LATE_PART: Final = 0.8
 
 
 class Reporter:
