@@ -3,9 +3,14 @@
 A real cluster of three with something in it, in a real browser.
 """
 
+import math
 import sys
 import tempfile
+import threading
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 from roost.client import Client
@@ -14,7 +19,8 @@ from tests.dashboard.browser import Browser, Page
 
 # What is there when a room is whole.
 ROOMS = {
-    "cluster": "document.querySelectorAll('.legend li').length > 18",
+    # With a stretch of time in its graphs.
+    "cluster": "document.querySelectorAll('.legend li').length > 18 && performance.now() > 20_000",
     "keys": "text('#keys').includes('config/')",
     "leases": "text('#leases').includes('session')",
     "users": "text().includes('Who may read this key?')",
@@ -43,6 +49,38 @@ def _fill(cluster: Cluster) -> None:
         answer.read()
 
 
+@contextmanager
+def _used(cluster: Cluster) -> Iterator[None]:
+    """Somebody puts, reads and watches, now more and now less."""
+    is_over = threading.Event()
+    endpoints = ",".join(cluster.endpoints)
+
+    def use() -> None:
+        with Client(endpoints) as client:
+            for at in count():
+                client.put(f"shelf/{at % 50}", "x" * 200)
+                client.get(f"shelf/{at % 7}")
+                if is_over.wait(0.012 + 0.01 * math.sin(at / 120)):
+                    client.put("shelf/last", "x")
+                    return
+
+    def watch() -> None:
+        with Client(endpoints) as client:
+            for it in client.watch("shelf/", prefix=True):
+                if it.item.key == b"shelf/last":
+                    return
+
+    threads = [threading.Thread(target=watch), threading.Thread(target=use)]
+    for it in threads:
+        it.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        for it in threads:
+            it.join()
+
+
 def _take(page: Page, directory: Path, light: str) -> None:
     for name, is_whole in ROOMS.items():
         page.evaluate(f"location.hash = '#/{name}'")
@@ -61,7 +99,7 @@ def main(directory: Path) -> None:
     ):
         cluster.leader()
         _fill(cluster)
-        with Browser(Path(root) / "profile") as browser:
+        with _used(cluster), Browser(Path(root) / "profile") as browser:
             for light in ("light", "dark"):
                 url = f"http://{cluster.endpoints[0]}/dashboard/"
                 with browser.open(url, is_dark=light == "dark") as page:

@@ -1,6 +1,7 @@
-"""The page in a real browser, on three real members: each room, a leader that is killed, attackers.
+"""The page in a real browser, on three real members: cluster, storage, who may what, a dead leader.
 
-Where there is no browser these tests are skipped, and say so.
+What is kept in members is in `test_browser_data.py`.  Where there is no browser these tests are
+skipped, and say so.
 """
 
 import json
@@ -9,65 +10,25 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 import roost
-from roost.client import Client, ClientError, Credentials, Permission, Put
+from roost.client import Client, ClientError, Credentials, Permission
 from roost.member import read_backup
 from roost.testing.cluster import Cluster
 from roost.testing.patience import wait_until
 from roost.testing.ports import free_ports
 from tests.dashboard.browser import CHROMIUM, WHY_NOT, Browser, Page
+from tests.dashboard.using import HOSTILE, agree, pretend, room
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.cluster,
     pytest.mark.skipif(CHROMIUM is None, reason=WHY_NOT),
 ]
-HOSTILE = '<img src=x onerror="document.title=1"><script>document.title=2</script>&amp;'
 ROOMS = ("cluster", "keys", "tree", "leases", "users", "series", "counters", "storage", "member")
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    kept = tmp_path_factory.mktemp("kept")
-    flags = ["--enable-v2", f"--backup-dir={kept}"]
-    with Cluster(tmp_path_factory.mktemp("members"), 3, extra_flags=flags) as started:
-        started.leader()
-        yield started
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with Browser(tmp_path_factory.mktemp("profile")) as started:
-        yield started
-
-
-@pytest.fixture
-def client(cluster: Cluster) -> Iterator[Client]:
-    with Client(",".join(cluster.endpoints)) as one:
-        yield one
-
-
-@pytest.fixture
-def page(cluster: Cluster, browser: Browser) -> Iterator[Page]:
-    """On a member that does not lead; nothing may be wrong with it in the end."""
-    follower = next(it for it in cluster.running if it != cluster.leader())
-    with browser.open(f"http://{cluster.endpoints[follower]}/dashboard/") as opened:
-        opened.wait_text("live from")
-        yield opened
-        assert opened.errors == []
-        foreign = [it for it in opened.requested if cluster.endpoints[follower] not in it]
-        assert [it for it in foreign if not it.startswith(("data:", "blob:", "about:"))] == []
-
-
-def room(page: Page, name: str) -> None:
-    page.evaluate(f"location.hash = '#/{name}'")
-    page.until(f"document.querySelector('nav a[aria-current]')?.hash === '#/{name}'")
 
 
 def test_the_cluster_is_shown_as_it_is(page: Page, client: Client) -> None:
@@ -83,212 +44,7 @@ def test_the_cluster_is_shown_as_it_is(page: Page, client: Client) -> None:
         ".test(it.getAttribute('aria-label')))"
     )
     page.until("document.querySelectorAll('#happenings li').length > 0")
-
-
-def test_hostile_keys_and_values_are_text(page: Page, client: Client) -> None:
-    key = HOSTILE.replace("/", "")
-    client.put(f"{key}/{key}", HOSTILE)
-    room(page, "keys")
-    page.press("<img")
-    page.until("text('.steps').includes('<img')")
-    page.until("document.querySelector('#keys a').click() === undefined")
-    page.wait_text(HOSTILE, "#value")
-    page.press("Show it")
-    page.wait_text("that is all", "#history")
-    assert page.evaluate("document.title") == "Keys \u2013 Roost"
-    assert page.evaluate("document.querySelectorAll('main img, main script').length") == 0
-    # And nobody could make it HTML by mistake: the browser refuses.
-    refused = page.evaluate(
-        "(() => { try { document.body.innerHTML = '<b>'; } catch (it) { return it.name; } })()"
-    )
-    assert refused == "TypeError"
-    # It says so in the console, too; we hear of that with the next answer.
-    wait_until(lambda: page.evaluate("true") is True and bool(page.errors))
-    assert all("TrustedHTML" in it for it in page.errors)
-    page.errors.clear()
-
-
-def test_a_key_is_created_watched_changed_and_deleted(page: Page, client: Client) -> None:
-    room(page, "keys")
-    page.press("Watch what changes here")
-    page.wait_text("watching", "#watched")
-    client.put("desk/a", '{"n": 1}')
-    page.wait_text("put desk/a", "#watched")
-    page.press("Create a key")
-    page.enter("Key", "desk/b")
-    page.enter("Value", "first")
-    page.press("Create it")
-    page.wait_text("first", "#value")
-    page.press("Change it")
-    page.enter("New value", "second")
-    page.press("Write it, unless")
-    page.wait_text("second", "#value")
-    found = client.get("desk/b")
-    assert found is not None
-    assert (found.value, found.version) == (b"second", 2)
-    page.press("Show it")
-    page.wait_text("- first", "#history")
-    # Somebody else is faster.
-    page.press("Change it")
-    client.put("desk/b", "theirs")
-    page.enter("New value", "ours")
-    page.press("Write it, unless")
-    page.wait_text("it has changed since you looked at it", "#said")
-    assert client.get("desk/b").value == b"theirs"  # type: ignore[union-attr]  # it is there
-    page.evaluate("location.hash = '#/keys/in/desk%2F'")
-    page.wait_text("a\nb", "#keys")
-    page.press("Delete all of these")
-    page.wait_text("2 keys will be gone", "dialog")
-    page.enter("Type 2", "2")
-    page.press("Delete them")
-    page.wait_text("2 keys were deleted", "#said")
-    assert client.get("desk/a") is None
-
-
-def test_many_keys_of_a_folder_are_one_row_and_cost_one_jump(page: Page, client: Client) -> None:
-    for at in range(0, 300, 100):
-        client.txn(then=[Put(f"many/{it:04}", b"x") for it in range(at, at + 100)])
-    client.put("much", b"x")
-    room(page, "keys")
-    page.until("[...document.querySelectorAll('#keys li')].some((it) => it.innerText === 'much')")
-    rows = page.evaluate("[...document.querySelectorAll('#keys li')].map((it) => it.innerText)")
-    assert rows.count("many/ …") == 1
-    page.press("many/ …")
-    page.wait_text("0099", "#keys")
-    page.press("More")
-    page.wait_text("0199", "#keys")
-    page.press("More")
-    page.wait_text("0299", "#keys")
-    client.delete("many/", prefix=True)
-
-
-def test_a_value_of_the_v2_tree_is_created_changed_and_deleted(page: Page) -> None:
-    room(page, "tree")
-    page.press("Create a value")
-    page.enter("Name", "room")
-    page.enter("Value", "first")
-    page.enter("Gone after", "300")
-    page.press("Create it")
-    page.until("/[45] min.* left/.test(text('#tree'))")
-    page.press("room")
-    page.enter("Value", "second")
-    page.press("Write it, unless")
-    page.wait_text("it was written", "#said")
-    page.press("Delete it")
-    page.wait_text("Its value will be gone", "dialog")
-    page.evaluate("named('dialog button', 'Delete it').click()")
-    page.until("document.querySelector('#tree') && !text('#tree').includes('room')")
-
-
-def test_a_key_with_a_lease_is_created_and_one_key_deleted(page: Page, client: Client) -> None:
-    room(page, "keys")
-    page.press("Create a key")
-    page.enter("Key", "desk/gone")
-    page.enter("Value", "soon")
-    page.enter("Gone after", "300")
-    page.press("Create it")
-    page.wait_text("soon", "#value")
-    found = client.get("desk/gone")
-    assert found is not None
-    assert found.lease
-    page.press("Delete it")
-    page.wait_text("Its value of 4 B will be gone", "dialog")
-    agree(page, "Delete it")
-    wait_until(lambda: client.get("desk/gone") is None)
-    client.leases.revoke(found.lease)
-
-
-def test_leases_and_lines_are_shown_and_a_lease_revoked(page: Page, client: Client) -> None:
-    lease = client.leases.grant(300).lease_id
-    client.put("leased", b"x", lease=lease)
-    with client.lock("desk-lock"):
-        room(page, "leases")
-        page.wait_text("leased", "#leases")
-        page.enter("Name of a lock", "desk-lock")
-        page.press("Look")
-        page.wait_text("holds it", "#queue")
-        page.evaluate(
-            "[...document.querySelectorAll('#leases tr')].find((it) => it.innerText.includes("
-            "'leased')).querySelector('button').click()"
-        )
-        page.wait_text("1 keys will be deleted with it: leased", "dialog")
-        page.press("Revoke it")
-        wait_until(lambda: client.get("leased") is None)
-
-
-def test_counters_are_counted_and_taken_apart(page: Page) -> None:
-    room(page, "counters")
-    page.enter("Count", "desk/visits")
-    page.enter("by", "5")
-    page.evaluate("named('form button', 'Count').click()")
-    page.wait_text("What each member has counted of desk/visits", "#parts")
-    page.press("Add 1 to desk/visits")
-    page.until("/desk.visits\\s+6/.test(text('#counters'))")
-    page.wait_text("Backlog", "#links")
-
-
-def test_series_are_drawn_with_their_band(page: Page) -> None:
-    lines = "".join(f"heat,room=a v={at % 7} {at * 60}\n" for at in range(1, 2000))
-    page.evaluate(
-        f"fetch('/write?precision=s', {{method: 'POST', body: {json.dumps(lines)}}})"
-        ".then((it) => it.status)"
-    )
-    room(page, "series")
-    page.wait_text("heat.v{room=a}", "#series")
-    page.evaluate("document.querySelector('#series input').click()")
-    page.wait_text("What is drawn of heat.v{room=a}", "#points")
-    page.until("document.querySelector('#graph').getAttribute('aria-label').includes('heat.v')")
-    inked = (
-        "(() => { const it = document.querySelector('#graph canvas');"
-        "const ink = it.getContext('2d').getImageData(0, 0, it.width, it.height).data;"
-        "return ink.some((byte) => byte); })()"
-    )
-    page.until(inked)
-    page.enter("Tag of heat.v", "floor:1")
-    page.press("Add the tag")
-    page.wait_text("floor:1", "#series")
-    # A stretch that is marked is asked for alone.
-    page.wait_text("All there is.", "#stretch")
-    page.requested.clear()
-    page.drag("#graph canvas", 0.25, 0.5)
-    page.wait_text("From 1970-01-01", "#stretch")
-    page.wait_text(" --agg mean,min,max --start 1970-01-01T")
-    zoomed = next(it for it in page.requested if "/series/query?" in it)
-    asked = parse_qs(urlsplit(zoomed).query)
-    begin, end = (datetime.fromisoformat(asked[it][0]).timestamp() for it in ("start", "end"))
-    assert 0 < begin < end < 2000 * 60
-    assert (end - begin) / (2000 * 60) < 0.4
-    page.press("All there is")
-    page.wait_text("All there is.", "#stretch")
-    page.enter("Window", "none")
-    page.wait_text("value", "#points")
-    page.enter("Tag of heat.v", "floor:1")
-    page.press("Take the tag away")
-    page.until("!text('#series').includes('floor:1')")
-
-
-def test_ten_thousand_series_are_asked_for_and_drawn_a_page_at_a_time(
-    page: Page,
-) -> None:
-    written = (
-        "fetch('/write?precision=s', {method: 'POST', body: Array.from({length: 10000},"
-        " (_, it) => `many,n=${it} v=1 60`).join('\\n')}).then((it) => it.status)"
-    )
-    assert page.evaluate(written) == 204
-    room(page, "series")
-    page.enter("Names that begin with", "many")
-    page.requested.clear()
-    page.press("Look")
-    page.until("document.querySelectorAll('#series tbody tr').length === 200")
-    page.press("More")
-    page.until("document.querySelectorAll('#series tbody tr').length === 400")
-    asked = [it for it in page.requested if "/series?" in it]
-    assert len(asked) == 2
-    assert all("limit=200" in it for it in asked)
-    page.enter("Tag", "n:77")
-    page.press("Look")
-    page.until("document.querySelectorAll('#series tbody tr').length === 1")
-    page.wait_text("many.v{n=77}", "#series")
+    page.until("/\\d MiB, \\d+ entries/.test(text('#members'))")
 
 
 def test_a_key_that_is_longer_than_an_address_can_be_holds_no_rows_up(
@@ -361,25 +117,6 @@ def test_the_log_is_shown_and_says_more_when_it_is_told_to(page: Page) -> None:
     page.wait_text("Time series", "#endpoints")
 
 
-def pretend(page: Page, name: str, path: str, field: str, value: object) -> None:
-    """What is over in a moment here is as where it takes long, in a room of a new page."""
-    source = (
-        "(() => { const ask = window.fetch; window.fetch = async (url, options) => {"
-        "const answer = await ask(url, options);"
-        f"if (!new URL(url, location).pathname.endsWith({json.dumps(path)})) return answer;"
-        "const said = await answer.json();"
-        f"return Response.json({{ ...said, {field}: {json.dumps(value)} }}); }}; }})()"
-    )
-    page.command("Page.addScriptToEvaluateOnNewDocument", source=source)
-    page.go(f"{page.url}?")
-    room(page, name)
-
-
-def agree(page: Page, verb: str) -> None:
-    """Answer what is asked before something is changed."""
-    page.until(f"named('dialog button', {json.dumps(verb)}).click() === undefined")
-
-
 def test_a_member_is_added_replaced_and_removed(page: Page, client: Client) -> None:
     """One that is never started, so that the others lose nothing."""
     page.press("Add a member")
@@ -415,87 +152,6 @@ def test_an_alarm_is_disarmed(page: Page) -> None:
     page.wait_text("Look first whether what raised it is over", "dialog")
     agree(page, "Disarm")
     page.wait_text("None is raised")
-
-
-def test_users_and_roles_are_made_given_and_taken_away(page: Page, client: Client) -> None:
-    room(page, "users")
-    page.press("Add a user, or give one a role")
-    page.enter("Name", "ada")
-    page.enter("Password", "secret")
-    page.press("Add him")
-    page.wait_text("ada", "#users")
-    page.press("Add a role, or let one do more")
-    page.enter("Name", "reader")
-    page.press("Add it")
-    page.wait_text("reader", "#roles")
-    page.press("Add a role, or let one do more")
-    page.enter("Role", "reader")
-    page.enter("May", "READ")
-    key = "[...document.querySelectorAll('#roles label')].find((it) => it.innerText === 'Key')"
-    page.evaluate(f"{key}.querySelector('input').value = 'config/'")
-    page.enter("All that begin so", True)
-    page.press("Let it")
-    page.wait_text("read config/…", "#roles")
-    page.press("Add a user, or give one a role")
-    page.enter("User", "ada")
-    page.enter("Role", "reader")
-    page.press("Give him the role")
-    page.wait_text("reader", "#users table")
-    assert client.users.roles_of("ada") == ["reader"]
-    page.enter("Key", "config/x")
-    page.press("Look")
-    page.wait_text("May read it: everybody: users are off", "#who-may")
-    page.evaluate("document.querySelector('#users table button').click()")
-    page.wait_text("He loses what it lets him do", "dialog")
-    agree(page, "Take it away")
-    wait_until(lambda: client.users.roles_of("ada") == [])
-    client.users.delete_user("ada")
-    client.users.delete_role("reader")
-
-
-def test_series_are_given_as_csv_and_deleted(page: Page, tmp_path: Path) -> None:
-    page.download_to(tmp_path)
-    lines = json.dumps("".join(f"cold,room=b v={at} {at * 60}\n" for at in range(1, 200)))
-    written = f"fetch('/write?precision=s', {{method: 'POST', body: {lines}}})"
-    page.evaluate(f"{written}.then((it) => it.status)")
-    room(page, "series")
-    page.enter("Names that begin with", "cold")
-    page.press("Look")
-    page.until("text('#series').includes('cold.v') || (press('Look'), false)")
-    page.evaluate("document.querySelector('#series input').click()")
-    page.wait_text("What is drawn of cold.v{room=b}", "#points")
-    page.enter("Line", "max")
-    page.wait_text("max", "#points thead")
-    page.enter("Time zone", "Europe/Prague")
-    page.press("CSV of what is shown")
-    wait_until((tmp_path / "series.csv").exists)
-    assert "max" in (tmp_path / "series.csv").read_text()
-    page.press("Delete what is shown")
-    page.wait_text("199 points will be gone: all of its time", "dialog")
-    agree(page, "Delete them")
-    page.wait_text("they were deleted", "#said")
-    page.wait_text("There are none.", "#series")
-
-
-def test_a_counter_is_deleted_and_what_was_deleted_is_purged(page: Page) -> None:
-    room(page, "counters")
-    page.enter("Count", "desk/gone")
-    page.evaluate("named('form button', 'Count').click()")
-    page.wait_text("What each member has counted of desk/gone", "#parts")
-    page.evaluate("named('#parts button', 'Delete it').click()")
-    page.wait_text("Its value will be gone", "dialog")
-    agree(page, "Delete it")
-    page.until("!text('#counters').includes('desk/gone')")
-    page.press("Purge what was deleted")
-    page.wait_text("A purge removes that for good", "dialog")
-    page.until("/up to its change [1-9].* would be removed/.test(text('dialog'))")
-    agree(page, "Purge")
-    page.wait_text("purged:", "#said")
-    page.until("/up to its change [1-9]/.test(text('#said'))")
-    pretend(
-        page, "counters", "/counters/stats", "purging", {"done": 250, "total": 1000, "seconds": 5}
-    )
-    page.wait_text("250 counters of 1,000 counters, 50 counters/s, 15 s left")
 
 
 def test_a_store_is_hashed_compacted_and_written_anew(

@@ -7,6 +7,7 @@ const at = (name) => import(new URL(`../../src/roost/dashboard/static/${name}`, 
 const words = await at("words.js");
 const scale = await at("scale.js");
 const { pageOf, versions } = await at("rooms/keys.js");
+const leases = await at("rooms/leases.js");
 const { covers, rangeText } = await at("rooms/users.js");
 const { protocolsOf, servicesOf } = await at("endpoints.js");
 const { linesOf, queryOf } = await at("queries.js");
@@ -17,12 +18,18 @@ const bytes = (...them) => Uint8Array.from(them);
 test("numbers, sizes and times are short", () => {
   assert.equal(words.bytesText(1536), "1.5 KiB");
   assert.equal(words.bytesText("1073741824"), "1.0 GiB");
+  assert.equal(words.journalText({ first_index: 3, last_index: 5, journal_bytes: 1 << 24 }), "16.0 MiB, 3 entries");
+  assert.equal(words.journalText({ first_index: 3, last_index: 5, journal_bytes: 0 }), "3 entries");
   assert.equal(words.numberText(12345.6), "12,346");
   assert.equal(words.numberText(0.01234), "0.0123");
   assert.equal(words.numberText(null), "–");
   assert.equal(words.durationText(93784), "1 d 2 h");
   assert.equal(words.durationText(0.25), "250 ms");
   assert.equal(words.numberOf("ffffffffffffffff"), "18446744073709551615");
+});
+
+test("a place in a line is a key that ends with its lease", () => {
+  assert.deepEqual(leases.linesOf(["a/b/1f", "c/2f", "1f", "/1f", "d/11f"], "31"), ["a/b"]);
 });
 
 test("bytes go to base64 and back, all of them", () => {

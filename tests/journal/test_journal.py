@@ -30,6 +30,19 @@ def test_segments_roll_and_the_whole_log_is_read_across_them() -> None:
     assert content(reopened(journal, disk)) == expected
 
 
+def test_its_size_is_that_of_its_segments() -> None:
+    disk = SimDisk()
+    journal = open_journal(disk)
+    assert journal.size_bytes == 0
+    for it in range(1, 301):
+        journal.persist(HardState(1, 0), [entry(it)])
+    whole = journal.size_bytes
+    assert whole >= 3 << 16
+    journal.compact(250)
+    assert journal.size_bytes < whole
+    assert reopened(journal, disk).size_bytes == journal.size_bytes
+
+
 def test_an_entry_larger_than_a_segment_gets_one_of_its_own() -> None:
     disk = SimDisk()
     journal = open_journal(disk)

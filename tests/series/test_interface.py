@@ -140,6 +140,17 @@ def test_long_answers_come_in_pieces_and_each_series_once(
     with_interface(tmp_path, story)
 
 
+def test_a_list_has_last_values_where_they_are_asked_for(tmp_path: Path) -> None:
+    async def story(ask: Asked) -> None:
+        await ask("POST", "/write?precision=s", b"a f=1 1\na f=2 2\nb f=3 3")
+        page = await ask("GET", "/series")
+        assert not any("value" in it for it in page["series"])
+        page = await ask("GET", "/series?values=true")
+        assert [it["value"] for it in page["series"]] == [2.0, 3.0]
+
+    with_interface(tmp_path, story)
+
+
 def test_lists_last_values_tags_rules_and_deletions(tmp_path: Path) -> None:
     async def story(ask: Asked) -> None:
         await ask("POST", "/write?precision=s", b"a f=1 1\na f=2 2\nb f=3 3\nc,k=v f=4 4")

@@ -50,6 +50,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     commit_index: int = 0
     applied_index: int = 0
     durable_index: int = 0
+    journal_bytes: int = 0
     db_bytes: int = 0
     db_in_use_bytes: int = 0
     quota_bytes: int = 0

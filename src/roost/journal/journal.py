@@ -289,6 +289,11 @@ class Journal:
         """The newest entry, durable or being written."""
         return self._index.last
 
+    @property
+    def size_bytes(self) -> int:
+        """What its segments take on the disk, with what is not written in them yet."""
+        return sum(segment.size for segment in self._segments)
+
     def term_at(self, index: int) -> int | None:
         """The term of an entry or of the one just below the first; None when not known."""
         return self._index.term_at(index)

@@ -214,6 +214,11 @@ class Member:
         """The oldest entry that the log has still."""
         return self.core.log.first_index
 
+    @property
+    def journal_bytes(self) -> int:
+        """What the files of the log take."""
+        return self.journal.size_bytes
+
     def term_at(self, index: int) -> int | None:
         """The term of an entry; None where the log does not know it any more, or not yet."""
         return self.core.log.term_at(index)

@@ -130,7 +130,7 @@ class Asking:
         form = _form(request, asked)
         tags, prefix, after = asked.tags(), asked.text("prefix"), asked.text("after")
         limit = asked.number("limit", LIST_DEFAULT, LIST_MAX)
-        is_counted = asked.flag("counts")
+        is_counted, has_values = asked.flag("counts"), asked.flag("values")
         asked.check()
         if form != "json":
             raise BadRequest("the list is JSON")
@@ -140,7 +140,8 @@ class Asking:
                 found = {sid async for page in reading.tagged(it) for sid in page}
                 wanted = found if wanted is None else wanted & found
             rows, last_key = await _listed(reading, prefix, after, limit, wanted)
-            listed = [await _row(reading, sid, info, is_counted=is_counted) for sid, info in rows]
+            shown = {"is_counted": is_counted, "has_values": has_values}
+            listed = [await _row(reading, sid, info, **shown) for sid, info in rows]
         answer: dict[str, object] = {"series": listed}
         if last_key:
             answer["after"] = last_key
@@ -273,7 +274,9 @@ async def _listed(
     return found, ""
 
 
-async def _row(reading: Reading, sid: int, info: Info, *, is_counted: bool) -> dict[str, object]:
+async def _row(
+    reading: Reading, sid: int, info: Info, *, is_counted: bool, has_values: bool
+) -> dict[str, object]:
     content = await reading.content(sid)
     found = described_series(info)
     if content is None:
@@ -287,6 +290,9 @@ async def _row(reading: Reading, sid: int, info: Info, *, is_counted: bool) -> d
         (found["thinned_to"],) = time_texts(np.array([content.horizon]))
     if is_counted:
         found["points"] = await content.count(first, last + 1) if has_some else 0
+    if has_values and has_some:
+        table = await content.last_point()
+        found["value"] = float(table.values[0]) if len(table) else None
     return found
 
 

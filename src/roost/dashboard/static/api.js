@@ -3,7 +3,7 @@
 
 import { bodyOf, Connection } from "./client/connection.js";
 import { Refusal } from "./client/errors.js";
-import { events } from "./client/streams.js";
+import { events, lines } from "./client/streams.js";
 
 export { Refusal };
 
@@ -90,6 +90,12 @@ export async function* follow(path, body, signal) {
   } catch (error) {
     throw knocked(error);
   }
+}
+
+/** What each line of a page that streams says, until it ends; empty ones only keep it open. */
+export async function* told(path, signal) {
+  const answer = await ask(path, { signal, isStream: true });
+  for await (const line of lines(bodyOf(answer))) if (line) yield JSON.parse(line);
 }
 
 /** Server-sent events of a page, until the stream ends; each has the id to go on from. */

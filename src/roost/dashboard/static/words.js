@@ -9,6 +9,12 @@ export function bytesText(count) {
   return `${unit && value < 100 ? value.toFixed(1) : Math.round(value)} ${UNITS[unit]}`;
 }
 
+/** What a member's journal holds, and what its files take; members of older versions do not say the latter. */
+export function journalText({ first_index, last_index, journal_bytes }) {
+  const entries = `${numberText(last_index - first_index + 1)} entries`;
+  return journal_bytes ? `${bytesText(journal_bytes)}, ${entries}` : entries;
+}
+
 /** A number in few signs: 0.0123 -> "0.0123", 12345.6 -> "12,346". */
 export function numberText(value) {
   if (value === null || value === undefined || Number.isNaN(value)) return "–";

@@ -132,6 +132,7 @@ def _attach(ground: Ground) -> Attached:
             commit_index=status.commit_index,
             applied_index=status.applied_index,
             durable_index=status.durable_index,
+            journal_bytes=member.journal_bytes,
             db_bytes=status.db_bytes,
             db_in_use_bytes=status.db_in_use_bytes,
             quota_bytes=quota_bytes,

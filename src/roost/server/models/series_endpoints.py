@@ -111,7 +111,8 @@ _LIST = (
         *(_TAG, Parameter("prefix", "Only series whose names begin so.")),
         *(Parameter("after", "Begin behind this, of the page before."),),
         *(Parameter("limit", "So many at most, up to 10,000.", Kind.WHOLE),),
-        *(Parameter("counts", "With how many points each has.", Kind.FLAG), _FORMAT),
+        Parameter("counts", "With how many points each has.", Kind.FLAG),
+        *(Parameter("values", "With the value of the last point of each.", Kind.FLAG), _FORMAT),
     ),
     _series(
         *("GET", "/series/query", "Points, or windows of them, in pages of one state each."),

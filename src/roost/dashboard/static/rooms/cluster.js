@@ -4,7 +4,7 @@ import { call, mayAll } from "../api.js";
 import { chart } from "../chart.js";
 import { GRAPHS } from "../cluster.js";
 import { agreed, button, command, doing, field, fill, h, refresh, say, table } from "../dom.js";
-import { bytesText, durationText, momentText, numberOf, numberText, shellText } from "../words.js";
+import { bytesText, durationText, journalText, momentText, numberOf, numberText, shellText } from "../words.js";
 
 // Of the peers' answers, as etcd's first dashboard had them.
 const WARN_MS = 25, BAD_MS = 60;
@@ -34,7 +34,7 @@ function memberRow(row, actions) {
     : ["–", "–", "–", "–"];
   return [h("span", { title: `${row.id}, ${row.peer_urls.join(" ")}` }, row.name || row.id), roleOf(row), ...known,
     it ? bytesText(it.db_bytes) : "–", it ? bytesText(it.db_in_use_bytes) : "–",
-    it ? `${numberText(it.last_index - it.first_index + 1)} entries` : "–",
+    it ? journalText(it) : "–",
     it?.version, it && durationText(it.uptime_s), heard(row, 3.5), actions(row)];
 }
 

@@ -2,6 +2,7 @@
 
 import { call, follow } from "../api.js";
 import { agreed, button, command, doing, field, fill, h, say, table } from "../dom.js";
+import { begun, changed, watchCard } from "../watching.js";
 import {
   FORMS, bytesOf, bytesText, compareBytes, differences, fromBase64, keyText, numberText,
   prefixEnd, shellText, textOf, toBase64, valueText,
@@ -9,7 +10,7 @@ import {
 
 // Rows of a page, keys that are asked for at once, and how many requests a page may take.
 const ROWS = 100, ASKED = 200, REQUESTS_MAX = 50;
-const WATCHED_MAX = 200, VERSIONS_MAX = 50;
+const VERSIONS_MAX = 50;
 const SLASH = 0x2f;
 const CHANGED = "it has changed since you looked at it: nothing was written. Look again.";
 
@@ -116,42 +117,16 @@ function creating(prefix) {
     h("button", { type: "submit", class: "primary" }, "Create it"))));
 }
 
-function watching(prefix, signal) {
-  const list = h("ol", { class: "list", id: "watched", "aria-live": "polite" });
-  let ending = null;
-  const start = async () => {
-    if (ending) { ending.abort(); return; }
-    ending = new AbortController();
-    signal.addEventListener("abort", () => ending?.abort());
-    toggle.textContent = "Stop watching";
-    try {
-      const body = { create_request: span(prefix) };
-      for await (const said of follow("watch", body, ending.signal)) {
-        if (said.created) list.prepend(h("li", { class: "quiet" }, "watching"));
-        if (said.canceled) throw new Error(said.cancel_reason || "the watch was ended");
-        for (const it of said.events ?? []) list.prepend(watched(it));
-        while (list.children.length > WATCHED_MAX) list.lastChild.remove();
-      }
-    } catch (error) {
-      if (error.name !== "AbortError") say(error.message, true);
-    } finally {
-      ending = null;
-      toggle.textContent = "Watch what changes here";
+async function* changes(prefix, signal) {
+  for await (const said of follow("watch", { create_request: span(prefix) }, signal)) {
+    if (said.created) yield begun();
+    if (said.canceled) throw new Error(said.cancel_reason || "the watch was ended");
+    for (const { type, kv } of said.events ?? []) {
+      const value = fromBase64(kv.value);
+      yield type === "DELETE" ? changed("deleted", keyText(fromBase64(kv.key)), kv.mod_revision, null)
+        : changed("put", keyText(fromBase64(kv.key)), kv.mod_revision, valueText(value, "text") ?? bytesText(value.length));
     }
-  };
-  const toggle = button("Watch what changes here", start, { id: "watch" });
-  const name = prefix.length ? shellText(keyText(prefix)) : "''";
-  return h("section", { class: "card" }, h("div", { class: "row" }, toggle), list,
-    command(`roost watch --prefix ${name}`));
-}
-
-function watched(event) {
-  const key = keyText(fromBase64(event.kv.key));
-  if (event.type === "DELETE") return h("li", {}, h("b", { class: "bad" }, "deleted "), h("span", { class: "key" }, key));
-  const value = valueText(fromBase64(event.kv.value), "text");
-  const shown = value === null ? bytesText(fromBase64(event.kv.value).length) : value.slice(0, 300);
-  return h("li", {}, h("b", { class: "good" }, "put "), h("span", { class: "key" }, key), ` at ${event.kv.mod_revision}: `,
-    h("code", {}, shown));
+  }
 }
 
 async function folder(place, prefix, signal) {
@@ -161,9 +136,10 @@ async function folder(place, prefix, signal) {
     location.hash = addressOf("in", bytesOf(search.input.value));
   } }, search.element, h("button", { type: "submit" }, "Go there"))));
   const card = h("section", { class: "card keys" });
-  place.append(card, h("section", { class: "card" }, creating(prefix), removing(prefix)), watching(prefix, signal));
-  await listing(card, prefix, signal);
   const name = prefix.length ? shellText(keyText(prefix)) : "''";
+  place.append(card, h("section", { class: "card" }, creating(prefix), removing(prefix)),
+    watchCard((ending) => changes(prefix, ending), `roost watch --prefix ${name}`, signal));
+  await listing(card, prefix, signal);
   card.append(command(`roost get --prefix --keys-only ${name}`));
 }
 

@@ -8,9 +8,14 @@ import { bytesOf, durationText, fromBase64, keyText, numberText, prefixEnd, shel
 const PAGE = 100;
 const hex = (id) => BigInt(id).toString(16);
 
-async function leaseRow(it, again) {
+/** A place in a line is a key NAME/LEASE: the names of the lines that a lease stands in. */
+export const linesOf = (keys, id) => keys.filter((it) => it.endsWith(`/${hex(id)}`) && it.length > hex(id).length + 1)
+  .map((it) => it.slice(0, -hex(id).length - 1));
+
+async function leaseRow(it, again, names) {
   const said = await call("lease/timetolive", { ID: it.ID, keys: true });
   const keys = (said.keys ?? []).map((key) => keyText(fromBase64(key)));
+  for (const name of linesOf(keys, it.ID)) names.add(name);
   const revoke = doing(async () => {
     const lines = [`${keys.length} keys will be deleted with it: ${keys.slice(0, 20).join(", ")}`,
       `roost lease revoke ${hex(it.ID)}`];
@@ -25,17 +30,18 @@ async function leaseRow(it, again) {
     button("Revoke", revoke, { class: "small danger" })];
 }
 
-async function listing(card, signal, again) {
+async function listing(card, signal, again, found) {
   const said = await call("lease/leases");
   const leases = said.leases ?? [];
   const shown = h("div", { id: "leases" });
   fill(card, h("p", { class: "quiet" }, `${numberText(leases.length)} leases are held`), shown,
     h("div", { class: "row" }, button("Look again", doing(async () => again()))), command("roost lease list"));
-  const rows = [];
+  const rows = [], names = new Set();
   const append = async () => {
     const next = leases.slice(rows.length, rows.length + PAGE);
-    rows.push(...await Promise.all(next.map((it) => leaseRow(it, again))));
+    rows.push(...await Promise.all(next.map((it) => leaseRow(it, again, names))));
     if (signal.aborted) return;
+    found([...names].sort());
     fill(shown, table("Leases", ["Id", "Left", "Granted", "Keys", ""], rows),
       rows.length < leases.length ? button("More", doing(append)) : []);
   };
@@ -62,12 +68,16 @@ function queues() {
       : h("p", {}, "Nobody holds it, and nobody waits."),
     command(`roost elect --listen ${shellText(name.input.value)}`));
   });
-  return h("section", { class: "card" }, h("h2", {}, "Locks and elections"), h("form", { class: "row", onsubmit: look },
-    name.element, h("button", { type: "submit" }, "Look")), shown);
+  const known = h("p", { class: "row", id: "lines" });
+  const found = (names) => fill(known, names.length ? ["Lines that the leases above stand in:", ...names.map((it) =>
+    button(it, () => { name.input.value = it; return look(); }, { class: "small" }))] : []);
+  return { found, card: h("section", { class: "card" }, h("h2", {}, "Locks and elections"), known,
+    h("form", { class: "row", onsubmit: look }, name.element, h("button", { type: "submit" }, "Look")), shown) };
 }
 
 export async function open(place, { signal, again }) {
   const card = h("section", { class: "card" });
-  place.append(card, queues());
-  await listing(card, signal, again);
+  const lines = queues();
+  place.append(card, lines.card);
+  await listing(card, signal, again, lines.found);
 }

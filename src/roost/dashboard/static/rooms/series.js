@@ -41,13 +41,14 @@ class Room {
   }
 
   async look(after = "", held = []) {
-    const asked = new URLSearchParams({ limit: LIST, counts: "true" });
+    const asked = new URLSearchParams({ limit: LIST, counts: "true", values: "true" });
     for (const [name, it] of [["prefix", this.prefix], ["tag", this.tag]]) if (it.input.value) asked.set(name, it.input.value);
     if (after) asked.set("after", after);
     const said = await page(`/series?${asked}`);
     if (this.signal.aborted) return;
     const rows = [...held, ...said.series];
-    fill(this.list, rows.length ? table("Series", ["", "Name", "Tags", "First", "Last", { name: "Points", isNumber: true },
+    fill(this.list, rows.length ? table("Series", ["", "Name", "Tags", "First", "Last", { name: "Last value", isNumber: true },
+      { name: "Points", isNumber: true },
       { name: "Bytes a point", isNumber: true }], rows.map((it) => this.row(it))) : h("p", { class: "quiet" }, "There are none."),
     said.after ? button("More", doing(() => this.look(said.after, rows))) : []);
   }
@@ -65,7 +66,7 @@ class Room {
     }) });
     box.checked = this.chosen.has(name);
     const tags = Object.entries(it.tags).map(([key, value]) => `${key}:${value}`).join(", ");
-    return [box, name, tags, it.first, it.last, numberText(it.points ?? 0), numberText(it.point_bytes ?? null)];
+    return [box, name, tags, it.first, it.last, numberText(it.value), numberText(it.points ?? 0), numberText(it.point_bytes ?? null)];
   }
 
   get query() {

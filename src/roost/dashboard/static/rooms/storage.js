@@ -5,10 +5,10 @@ import { backupsCard } from "../backups.js";
 import { agreed, button, command, doing, fill, h, refresh, say, table } from "../dom.js";
 import { bar } from "../progress.js";
 import { treesCard } from "../trees.js";
-import { bytesText, numberText } from "../words.js";
+import { bytesText, journalText, numberText } from "../words.js";
 
 const COLUMNS = ["Member", { name: "Store", isNumber: true }, { name: "In use", isNumber: true }, { name: "Quota", isNumber: true },
-  { name: "Disk free", isNumber: true }, { name: "Entries kept in the journal", isNumber: true },
+  { name: "Disk free", isNumber: true }, { name: "Journal", isNumber: true },
   { name: "Applied, not yet in the file", isNumber: true }];
 const STATE_MS = 2000, WORK_MS = 400;
 const WORKS = { defragmentation: "Giving back what is free", compaction: "Forgetting history" };
@@ -20,7 +20,7 @@ function rowOf(row) {
   const quota = it.quota_bytes ? `${bytesText(it.quota_bytes)}, ${Math.round(100 * share)} % used` : "none";
   return [row.name || row.id, bytesText(it.db_bytes), bytesText(it.db_in_use_bytes),
     h("span", { class: share > 0.8 ? "bad" : "" }, quota), bytesText(it.disk_free_bytes),
-    numberText(it.last_index - it.first_index + 1), numberText(Math.max(0, it.applied_index - it.durable_index))];
+    journalText(it), numberText(Math.max(0, it.applied_index - it.durable_index))];
 }
 
 /** What was found when all of the store was read last. */

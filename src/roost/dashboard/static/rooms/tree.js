@@ -1,7 +1,8 @@
 // etcd 0.4's tree: directories and values, what is left of them, changes that compare (etcd: v2 API).
 
-import { page } from "../api.js";
+import { page, told } from "../api.js";
 import { agreed, button, command, doing, field, h, say, table } from "../dom.js";
+import { begun, changed, watchCard } from "../watching.js";
 import { durationText, shellText } from "../words.js";
 
 const nameOf = (key) => key.slice(key.lastIndexOf("/") + 1);
@@ -34,6 +35,23 @@ function creating(key, again) {
     await send(`${key === "/" ? "" : key}/${name.input.value}`, "PUT", fields);
     again();
   }) }, name.element, value.element, ttl.element, h("button", { type: "submit", class: "primary" }, "Create it")));
+}
+
+function directing(key, again) {
+  const name = field("Name of the directory", { required: true });
+  return h("details", {}, h("summary", {}, "Create a directory"), h("form", { class: "row", onsubmit: doing(async () => {
+    await send(`${key === "/" ? "" : key}/${name.input.value}`, "PUT", { dir: "true", prevExist: "false" });
+    again();
+  }) }, name.element, h("button", { type: "submit", class: "primary" }, "Create the directory")));
+}
+
+/** What is gone of a node has no value any more. */
+async function* changes(key, signal) {
+  yield begun();
+  for await (const { action, node } of told(`${pathOf(key)}?wait=true&recursive=true&stream=true`, signal)) {
+    const isGone = ["delete", "expire", "compareAndDelete"].includes(action);
+    yield changed(action, node.key, node.modifiedIndex, isGone ? null : node.value ?? "a directory");
+  }
 }
 
 function removing(node, isDirectory) {
@@ -74,7 +92,9 @@ export async function open(place, { rest, signal, again }) {
     return;
   }
   const nodes = (node.nodes ?? []).toSorted((a, b) => (a.key < b.key ? -1 : 1));
-  place.append(h("section", { class: "card", id: "tree" }, table("What is in it", ["Name", "Value", "Time", { name: "Index", isNumber: true }],
-    nodes.map(rowOf)), creating(key, again), key !== "/" && removing(node, true),
-  command(`curl ${shellText(`${location.origin}${pathOf(key)}`)}`)));
+  const inIt = nodes.length ? table("What is in it", ["Name", "Value", "Time", { name: "Index", isNumber: true }], nodes.map(rowOf))
+    : h("p", { class: "quiet" }, "There is nothing in it.");
+  place.append(h("section", { class: "card", id: "tree" }, inIt, creating(key, again), directing(key, again),
+    key !== "/" && removing(node, true), command(`roost v2 ls ${shellText(key)}`)),
+  watchCard((ending) => changes(key, ending), `roost v2 watch --recursive --forever ${shellText(key)}`, signal));
 }

@@ -1,0 +1,31 @@
+"""What people do with the page, whichever room they are in."""
+
+import json
+
+from tests.dashboard.browser import Page
+
+HOSTILE = '<img src=x onerror="document.title=1"><script>document.title=2</script>&amp;'
+
+
+def room(page: Page, name: str) -> None:
+    page.evaluate(f"location.hash = '#/{name}'")
+    page.until(f"document.querySelector('nav a[aria-current]')?.hash === '#/{name}'")
+
+
+def pretend(page: Page, name: str, path: str, field: str, value: object) -> None:
+    """What is over in a moment here is as where it takes long, in a room of a new page."""
+    source = (
+        "(() => { const ask = window.fetch; window.fetch = async (url, options) => {"
+        "const answer = await ask(url, options);"
+        f"if (!new URL(url, location).pathname.endsWith({json.dumps(path)})) return answer;"
+        "const said = await answer.json();"
+        f"return Response.json({{ ...said, {field}: {json.dumps(value)} }}); }}; }})()"
+    )
+    page.command("Page.addScriptToEvaluateOnNewDocument", source=source)
+    page.go(f"{page.url}?")
+    room(page, name)
+
+
+def agree(page: Page, verb: str) -> None:
+    """Answer what is asked before something is changed."""
+    page.until(f"named('dialog button', {json.dumps(verb)}).click() === undefined")
