@@ -6,6 +6,7 @@ import pytest
 
 from roost import etcd
 from roost.call import Unary
+from roost.etcd.upkeep import sweep
 from roost.etcd.upkeep.sweep import SLICE_OPERATION
 from roost.outcome import ReadDone
 from roost.proto import rpc_pb2 as pb
@@ -21,6 +22,12 @@ class CountingFiles(LocalFiles):
     def make_durable(self, done: ReadDone) -> None:
         self.durable_count += 1
         done(None)
+
+
+@pytest.fixture(autouse=True, params=[0, 2048])
+def searched_bytes_max(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is larger is not searched: half a millisecond of each put of a megabyte went there."""
+    monkeypatch.setattr(sweep, "_SEARCHED_BYTES_MAX", request.param)
 
 
 @pytest.fixture
