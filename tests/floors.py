@@ -127,7 +127,7 @@ FLOORS = {
         endpoints
         viewing | pages
         gathering | happenings
-        configured | facts | log | ports | storing
+        built | configured | facts | log | ports | storing
     """,
     "roost.objects": """
         blocking

@@ -113,6 +113,8 @@ def test_the_log_is_shown_and_says_more_when_it_is_told_to(page: Page) -> None:
     assert 0 < shown <= page.evaluate(asked), "each line once"
     page.press("Show settings")
     page.wait_text("--enable-v2", "#settings")
+    page.press("Show versions")
+    page.until("/msgspec\\s+\\d+\\.\\d+.*always/.test(text('#built'))")
     page.press("Show endpoints")
     page.wait_text("Time series", "#endpoints")
 

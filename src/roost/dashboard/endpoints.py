@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from roost.dashboard.built import Built
 from roost.dashboard.configured import Setting
 from roost.dashboard.log import LogState
 from roost.dashboard.pages import GUARDS
@@ -100,6 +101,13 @@ SETTINGS = Endpoint(
     path=PREFIX + "settings",
     text="What this member was started with; for root.",
     answer=Sequence[Setting],
+)
+BUILT = Endpoint(
+    protocol=DASHBOARD,
+    method="GET",
+    path=PREFIX + "built",
+    text="What this member is made of: versions of Roost, Python and packages; for root.",
+    answer=Built,
 )
 LOG = Endpoint(
     protocol=DASHBOARD,
@@ -221,7 +229,7 @@ OLD = tuple(
     for path in OLD_PATHS
 )
 ENDPOINTS = (
-    *(PAGE, FILE, CLUSTER, EVENTS, SETTINGS, LOG, SET_LEVEL),
+    *(PAGE, FILE, CLUSTER, EVENTS, SETTINGS, BUILT, LOG, SET_LEVEL),
     *(STORAGE, TREES, TREE_ROWS, TREE_ROWS_FROM, TREE_COUNTS),
     *(BACKUPS, SAVE_BACKUP, BACKUP_JOB, VERIFY_BACKUP, BACKUP_FILE, BACKUP_NOW),
     *OLD,

@@ -1,5 +1,6 @@
 """The dashboard on a member: pages at /dashboard/, and what the member says of itself there."""
 
+import asyncio
 from collections.abc import Callable, Iterable
 from importlib.metadata import version
 
@@ -16,12 +17,14 @@ from roost.dashboard import (
     Raised,
     StorePages,
 )
+from roost.dashboard.built import read_built
 from roost.dashboard.configured import rows_of
-from roost.dashboard.endpoints import ENDPOINTS, TREE_ROWS_FROM
+from roost.dashboard.endpoints import BUILT, ENDPOINTS, TREE_ROWS_FROM, said
 from roost.dashboard.interface import BODY_BYTES_MAX
 from roost.errors import RoostError
 from roost.etcd.access.judge import Judge, somebody
 from roost.etcd.border import Border
+from roost.exchange import Answer, Request
 from roost.figures import Family
 from roost.histogram import Histogram
 from roost.member import Member
@@ -166,25 +169,30 @@ def _attach(ground: Ground) -> Attached:
     settings = rows_of(ground.serving.settings, ground.serving.origins)
     desk = BackupDesk(member.files, member.config.name, ground.shelved, ground.clock_s)
     pages = StorePages(MemberStorage(ground.embedded, ground.shown.removal), desk)
-    interface = Interface(hub, BorderRights(border), log, settings, pages.answers)
+    stored = {**pages.answers, BUILT: _built}
+    interface = Interface(hub, BorderRights(border), log, settings, stored)
     return Attached(
         start=start,
         stop=stop,
         close=desk.close,
-        pages=[
-            # A key of a tree that a request has written can be asked for.
-            Page(
-                path=TREE_ROWS_FROM.path,
-                answer=interface.answer,
-                body_bytes_max=BODY_BYTES_MAX + 2 * ground.serving.port.message_bytes_max,
-            ),
-            *(
-                Page(path=it, answer=interface.answer, body_bytes_max=BODY_BYTES_MAX)
-                for it in PATHS
-            ),
-        ],
+        pages=_pages(interface, ground.serving.port.message_bytes_max),
         endpoints=ENDPOINTS,
     )
+
+
+def _pages(interface: Interface, message_bytes_max: int) -> list[Page]:
+    """Where requests come in, and how large they may be."""
+    # A key of a tree that a request has written can be asked for.
+    rows_bytes_max = BODY_BYTES_MAX + 2 * message_bytes_max
+    return [
+        Page(path=TREE_ROWS_FROM.path, answer=interface.answer, body_bytes_max=rows_bytes_max),
+        *(Page(path=it, answer=interface.answer, body_bytes_max=BODY_BYTES_MAX) for it in PATHS),
+    ]
+
+
+async def _built(_request: Request) -> Answer:
+    """What this process is made of: files are read for it."""
+    return said(await asyncio.get_running_loop().run_in_executor(None, read_built))
 
 
 DASHBOARD = DataModel(name="dashboard", attach=_attach)

@@ -77,6 +77,18 @@ function settingsCard() {
     command("roost serve --help"));
 }
 
+/** Versions of what this member is made of. */
+function builtCard() {
+  const shown = h("div", { id: "built" });
+  const show = doing(async () => {
+    const said = await page("built");
+    refresh(shown, table("Versions", ["", ""], [["Roost", `${said.version}, ${said.tree}`], ["Python", said.python], ["System", said.system]]),
+      table("Packages", ["Name", "Version", "Wanted"], said.packages.map((it) => [h("code", {}, it.name),
+        it.version || "not installed", it.is_optional ? "by an extra" : "always"])));
+  });
+  return h("section", { class: "card" }, h("h2", {}, "What it is made of"), button("Show versions", show), shown, command("roost --version; roost doctor"));
+}
+
 export async function open(place, { cluster, signal }) {
   const about = h("section", { class: "card", id: "about" });
   const wanted = field("Figures whose names have", { type: "search" });
@@ -84,7 +96,7 @@ export async function open(place, { cluster, signal }) {
   const log = logCard(signal);
   let before = {}, beforeMs = 0;
   place.append(about, h("section", { class: "card" }, h("div", { class: "row" }, wanted.element), figures,
-    command("roost status")), log.card, mayAll() ? settingsCard() : "", endpointsCard());
+    command("roost status")), log.card, ...(mayAll() ? [settingsCard(), builtCard()] : []), endpointsCard());
 
   const showAbout = () => {
     const row = cluster.state?.members.find((it) => it.is_here);
