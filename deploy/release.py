@@ -5,6 +5,7 @@ is listed in the end: `docs/how-to/release.md` has the whole way.
 """
 
 import hashlib
+import json
 import os
 import re
 import runpy
@@ -15,6 +16,7 @@ import tomllib
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 from deploy.grafana import panels
@@ -88,6 +90,20 @@ def changes(root: Path = ROOT) -> Iterator[Row]:
     yield Row("fragments", "none is left" if not left else "", text)
 
 
+def versions(root: Path = ROOT, here: str = "") -> Iterator[Row]:
+    """Whether everything that says a version says this one; `here` is what is installed."""
+    held = tomllib.loads((root / "pyproject.toml").read_text())["project"]["version"]
+    said = {
+        "clients/js/package.json": json.loads((root / "clients/js/package.json").read_text())[
+            "version"
+        ],
+        "what is installed here": here or version("roost"),
+    }
+    other = [f"{name} says {it}" for name, it in said.items() if it != held]
+    wrong = f"pyproject.toml says {held}, {' and '.join(other)}" if other else ""
+    yield Row("version", held, wrong)
+
+
 def documents() -> Iterator[Row]:
     """Whether pages and files that are made of the program are those of this one."""
     generator = runpy.run_path(str(ROOT / "docs" / "generate.py"))
@@ -140,7 +156,10 @@ def materials() -> Iterator[Row]:
     yield Row("materials", f"dist/{path.name}", done.stderr.strip())
 
 
-CHECKS: tuple[Callable[[], Iterator[Row]], ...] = (tree, changes, documents, packages, materials)
+CHECKS: tuple[Callable[[], Iterator[Row]], ...] = (
+    *(tree, versions, changes, documents),
+    *(packages, materials),
+)
 
 
 def main() -> None:

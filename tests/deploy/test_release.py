@@ -85,6 +85,26 @@ def test_a_changelog_that_does_not_tell_of_the_version_is_found(
         assert row.wrong.startswith(text) and bool(row.wrong) == bool(text)
 
 
+def test_a_version_that_is_another_one_somewhere_is_found(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text('[project]\nversion = "0.2.0"\n')
+    (tmp_path / "clients" / "js").mkdir(parents=True)
+    package = tmp_path / "clients" / "js" / "package.json"
+    package.write_text('{"version": "0.2.0"}')
+    [row] = release.versions(tmp_path, "0.2.0")
+    assert (row.found, row.wrong) == ("0.2.0", "")
+    package.write_text('{"version": "0.1.0"}')
+    [row] = release.versions(tmp_path, "0.3.0")
+    assert row.wrong == (
+        "pyproject.toml says 0.2.0, clients/js/package.json says 0.1.0"
+        " and what is installed here says 0.3.0"
+    )
+
+
+def test_all_that_says_a_version_says_the_same_one() -> None:
+    [row] = release.versions(here=release.release())
+    assert not row.wrong
+
+
 def test_the_page_for_maintainers_and_the_makefile_have_the_commands() -> None:
     page, makefile = (ROOT / "docs/how-to/release.md").read_text(), (ROOT / "Makefile").read_text()
     for name in ("release-check", "sbom", "deb", "wheel", "fresh", "test", "docs"):

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from roost.cli.exits import EXIT_USAGE
 from roost.cli.main import main
 from roost.client import Client, ClientError
-from roost.member import read_backup
+from roost.member import location_of, read_backup
 from roost.testing.cluster import ROOST, Cluster
 from roost.testing.patience import wait_until
 from tests.integration.etcdctl import etcdctl, run_etcdctl
@@ -177,6 +177,14 @@ def test_increments_come_by_the_clock_and_a_cluster_is_made_of_a_chain(tmp_path:
         held = keys(again)
     assert held == [key(it) for it in range(len(held))]
     assert 3 <= len(held) <= written
+    named = roost("snapshot", "list", kept, "--chain", "m0").output.split()
+    held_by = [read_backup(Path(it)) for it in named]
+    assert [it.is_full for it in held_by] == [True] + [False] * (len(named) - 1)
+    assert [it.base_index for it in held_by[1:]] == [it.index for it in held_by[:-1]]
+    none = roost("snapshot", "list", kept, "--chain", "m9")
+    assert (none.exit_code, "no full backup that 'm9' saved" in none.output) == (1, True)
+    assert "?region=x" in location_of("s3://backups/week/?region=x", "m0.db")
+    assert location_of("s3://backups/week/", "m0.db") == "s3://backups/week/m0.db"
 
 
 def put_large(cluster: Cluster) -> None:

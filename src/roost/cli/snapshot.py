@@ -17,9 +17,12 @@ from roost.client import Client, ClientError, is_lost
 from roost.errors import RoostError
 from roost.member import (
     Backup,
+    BackupFailed,
+    chain,
     check_place,
     is_in_bucket,
     list_all,
+    location_of,
     part_of,
     read_backup,
     shelf_at,
@@ -207,19 +210,31 @@ def status(file: str, *, as_json: bool) -> None:
 
 @snapshot.command("list")
 @click.argument("place")
+@click.option(
+    "--chain",
+    "member",
+    default="",
+    metavar="MEMBER",
+    help="Only what `restore` takes of what this member saved by the clock, as paths, in order.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-def list_command(place: str, *, as_json: bool) -> None:
+def list_command(place: str, member: str, *, as_json: bool) -> None:
     r"""Say which files lie in a directory, or below s3://BUCKET/PREFIX, the newest first.
 
-    Each with its name, its size in bytes, and when it was made (UTC).
+    Each with its name, its size in bytes, and when it was made (UTC).  With --chain the newest full
+    backup of a member and the increments that follow it.
 
     \b
     Example:
         roost snapshot list /var/backups/roost
         roost snapshot list s3://backups/week-48
+        roost snapshot restore $(roost snapshot list backups --chain m1) --data-dir m1.new --name m1
     """
     try:
         check_place(place)
+        if member:
+            _say_chain(place, member, as_json=as_json)
+            return
         listed = list_all(shelf_at(place), of_members=False)
     except (RoostError, OSError) as error:
         raise failed(error) from error
@@ -231,6 +246,27 @@ def list_command(place: str, *, as_json: bool) -> None:
             click.echo(f"{it.name} {it.size_bytes} {at}")
     if listed.is_cut:
         click.echo(f"there are more: these are the newest {len(listed.backups)}", err=True)
+
+
+def _say_chain(place: str, member: str, *, as_json: bool) -> None:
+    """The locations of a chain.
+
+    Raises:
+        BackupFailed: there is no full backup of that member.
+
+    """
+    found = chain(shelf_at(place), member)
+    if not found:
+        raise BackupFailed(
+            f"there is no full backup that {member!r} saved by the clock in {place}:"
+            " `roost snapshot list` without --chain says what there is"
+        )
+    for it in found:
+        location = location_of(place, it.name)
+        if as_json:
+            say_json({"file": location, "bytes": it.size_bytes})
+        else:
+            click.echo(location)
 
 
 def _say(held: Backup, name: str, *, as_json: bool) -> None:

@@ -54,7 +54,7 @@ from roost.member.snapshots.backup import (
     write_increment,
 )
 from roost.member.snapshots.bucket import Bucket
-from roost.member.snapshots.bucket_place import check_place, is_in_bucket, split_object
+from roost.member.snapshots.bucket_place import check_place, is_in_bucket, location_of, split_object
 from roost.member.snapshots.restoring import (
     Amendment,
     begin_with,
@@ -64,7 +64,7 @@ from roost.member.snapshots.restoring import (
 )
 from roost.member.snapshots.saving import save
 from roost.member.snapshots.schedule import SHELF, BackupSchedule
-from roost.member.snapshots.shelf import Kept, Listed, Verified, list_all
+from roost.member.snapshots.shelf import Kept, Listed, Verified, chain, list_all
 from roost.member.snapshots.shelf_work import Progress, Sent, shelf_at
 from roost.member.status import MemberStatus
 
@@ -116,6 +116,7 @@ __all__ = [
     "added_anew",
     "address_of",
     "begin_with",
+    "chain",
     "check_place",
     "cluster_id_of",
     "events",
@@ -125,6 +126,7 @@ __all__ = [
     "is_in_bucket",
     "join_cluster",
     "list_all",
+    "location_of",
     "mark_damaged",
     "mark_suspect",
     "member_id_of",

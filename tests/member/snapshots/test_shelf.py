@@ -17,7 +17,7 @@ from roost.member.snapshots import shelf, shelf_work
 from roost.member.snapshots.backup import DIGEST_BYTES
 from roost.member.snapshots.files import ENTRY_HEAD
 from roost.member.snapshots.folder import Folder
-from roost.member.snapshots.shelf import LIST_MAX, Shelf, keep, list_all, newest
+from roost.member.snapshots.shelf import LIST_MAX, Shelf, chain, keep, list_all, newest
 from roost.member.snapshots.shelf_work import Saved, shelf_at
 from roost.raft import Entry, EntryKind
 from tests.member.directory.homes import close, open_at, snapshot_of, write
@@ -230,6 +230,21 @@ def test_increments_go_with_the_full_backup_that_they_follow(kind: Kind) -> None
     }  # fmt: skip
     keep(kind.shelf, "m", 2, Kept(chains[3][0], 0, 13.0))
     assert {it.name for it in list_all(kind.shelf).backups} == {other, *chains[2], *chains[3]}
+
+
+def test_a_chain_is_the_newest_full_backup_and_what_follows_it(kind: Kind) -> None:
+    assert chain(kind.shelf, "m") == []
+    names = [
+        *("m-0000000000000005.db", "m-0000000000000005-0000000000000006.inc"),
+        # Another cluster of the same name, whose entries have the same numbers.
+        *("m-0000000000000004.db", "m-0000000000000004-0000000000000005.inc"),
+        *("m-0000000000000005-0000000000000009.inc", "m-1-0000000000000009-000000000000000a.inc"),
+        *("m-0000000000000009-0000000000000009.inc", "m-000000000000000b-000000000000000c.inc"),
+        "m-by-hand-000000000000000c.db",
+    ]
+    for at_s, name in enumerate(names, 10):
+        kind.lay(name, b"", at_s)
+    assert [it.name for it in chain(kind.shelf, "m")] == [names[2], names[3], names[4]]
 
 
 def test_what_has_changed_or_is_gone_is_told(

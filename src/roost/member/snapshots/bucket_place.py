@@ -6,6 +6,7 @@ Nothing is asked of the bucket here, and what speaks S3 is not loaded.
 import re
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 from roost.errors import PackageMissing
@@ -81,6 +82,14 @@ def check_place(place: str) -> None:
     parse_place(place)
     if find_spec("obstore") is None:
         raise PackageMissing(MISSING)
+
+
+def location_of(place: str, name: str) -> str:
+    """Where something of that name lies at a place, as commands take it."""
+    if not is_in_bucket(place):
+        return str(Path(place, name))
+    path, mark, query = place.partition("?")
+    return f"{path.rstrip('/')}/{name}{mark}{query}"
 
 
 def split_object(url: str) -> tuple[str, str]:

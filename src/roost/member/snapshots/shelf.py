@@ -21,8 +21,8 @@ from roost.member.errors import BackupDamaged, BackupFailed
 from roost.member.snapshots.backup import DIGEST_BYTES, Backup
 
 # A backup of whichever member, a full one or an increment; nothing that is named so lies elsewhere.
-_FULL = re.compile(r"([^/\0]+)-([0-9a-f]{16})\.db")
-_INCREMENT = re.compile(r"([^/\0]+)-[0-9a-f]{16}-([0-9a-f]{16})\.inc")
+_FULL = re.compile(r"([^/\0]+)-(?P<end>[0-9a-f]{16})\.db")
+_INCREMENT = re.compile(r"([^/\0]+)-(?P<base>[0-9a-f]{16})-(?P<end>[0-9a-f]{16})\.inc")
 # Of those the newest are told.
 LIST_MAX = 1000
 # Is told a phase, and its bytes so far.
@@ -148,6 +148,35 @@ def list_all(shelf: Shelf, *, of_members: bool = True) -> Listed:
     return Listed(newest[:LIST_MAX], is_cut=len(newest) > LIST_MAX)
 
 
+def chain(shelf: Shelf, member: str) -> list[Kept]:
+    """A member's newest full backup and the increments that follow it, as a restore wants them.
+
+    Names tell what follows what, so nothing is read; increments that were made before the full one
+    are of another chain, or of another cluster whose entries have the same numbers.
+    """
+    own = [it for it in shelf.found() if is_of(it.name, member)]
+    full = max((it for it in own if _is_full(it.name)), key=_age_of, default=None)
+    found = [] if full is None else [full]
+    while found:
+        end, at_s = _end_of(found[-1].name)[0], found[-1].at_s
+        after = [it for it in own if _base_of(it.name) == end < _end_of(it.name)[0]]
+        following = max((it for it in after if it.at_s >= at_s), key=_age_of, default=None)
+        if following is None:
+            break
+        found.append(following)
+    return found
+
+
+def _age_of(kept: Kept) -> tuple[float, tuple[int, bool]]:
+    return kept.at_s, _end_of(kept.name)
+
+
+def _base_of(name: str) -> int | None:
+    """The entry that an increment begins behind; None of a full backup."""
+    matched = _INCREMENT.fullmatch(name)
+    return None if matched is None else int(matched["base"], 16)
+
+
 def newest(shelf: Shelf, member: str, now_s: float) -> Newest:
     """How old a member's newest is, by clocks that may be wrong."""
     times = [it.at_s for it in shelf.found() if is_of(it.name, member)]
@@ -178,7 +207,7 @@ def _end_of(name: str) -> tuple[int, bool]:
     """Which of two goes first that were made at one time: the increment follows what it ends."""
     matched = _matched(name)
     assert matched is not None, "it is one of a member"
-    return int(matched[2], 16), not _is_full(name)
+    return int(matched["end"], 16), not _is_full(name)
 
 
 def verify(shelf: Shelf, name: str, hear: Callable[[int, int], None]) -> Verified:
@@ -202,4 +231,4 @@ def verify(shelf: Shelf, name: str, hear: Callable[[int, int], None]) -> Verifie
             hear(count, opened.size_bytes)
     if held != digest.digest():
         raise BackupDamaged(f"{name}: the digest at its end is not that of the file")
-    return Verified(int(matched[2], 16), count, digest.hexdigest())
+    return Verified(int(matched["end"], 16), count, digest.hexdigest())
