@@ -24,6 +24,7 @@ from deploy.pins import ROOT
 
 MANUAL = (
     "`make test` on this commit, on a machine that does nothing else",
+    "two compiled wheels, which are equal (docs/how-to/release.md)",
     "`make fresh`: the README's two commands on a bare Debian",
     "`make speed`, and a look at what has changed in docs/speed.md",
     "upgrade notes in CHANGELOG.md: which versions may run side by side",

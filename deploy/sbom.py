@@ -1,6 +1,6 @@
 """Write what a release is made of: a bill of materials in CycloneDX 1.5, as JSON.
 
-    python -m deploy.sbom --into dist/roost-0.1.0.cdx.json
+    python -m deploy.sbom --into dist/roost-0.2.0.cdx.json
 
 It has Roost and every distribution that `requirements-deploy.lock` pins, with licences and what
 needs what, as they say themselves where they are installed here.  The same lock file gives the

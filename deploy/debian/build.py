@@ -5,7 +5,7 @@ names, the files that are installed beside us, in that very version; and Roost f
 Nothing is fetched.  The environment in the package uses the system's Python, and is for that one
 version of it.
 
-    python -m deploy.debian.build --wheel dist/roost-0.1.0-py3-none-any.whl --into dist
+    python -m deploy.debian.build --wheel dist/roost-0.2.0-py3-none-any.whl --into dist
 
 The times of all files are SOURCE_DATE_EPOCH, where that is set: two builds are equal then.
 """
