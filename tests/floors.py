@@ -108,7 +108,9 @@ FLOORS = {
         deriving_tree
         changes
         builtin
+        committing
         once | optimistic | updates
+        parts
         derived_rows
         source
         operations

@@ -33,6 +33,7 @@ SHOWN_BY = {
     "cli/founding": "integration/test_backup.py integration/test_moving.py",
     "cli/importing": "integration/test_moving.py",
     "cli/migrate": "cli/test_migrate.py",
+    "database/parts": "database/test_updates.py database/test_committing.py objects/test_many.py",
     "faces/mapping": "objects/test_mappings.py",
     # What a call is, and where things are, is tried by whoever has calls and places.
     "call": "server/test_calls.py",

@@ -23,7 +23,6 @@ from roost.database import (
     Transaction,
     ValueTooLarge,
     WriteSetTooLarge,
-    updates,
 )
 from roost.database.aio import Database
 from roost.database.answers import decode_answer, encode_asked
@@ -31,9 +30,10 @@ from roost.database.bounds import Range, Shape, shape_of
 from roost.database.builtin import BUILTIN, PUT
 from roost.database.changed import LONG_KEYS_MAX, note_changes
 from roost.database.dirty import Dirty
+from roost.database.parts import PART_BYTES
 from roost.database.rows import Row, TxnRows
 from roost.database.runner import Runner
-from roost.database.updates import PUT_PARTS, collect
+from roost.database.updates import PART_ROWS, PUT_PARTS, ROWS, collect
 from roost.errors import NotExecuted, OutcomeUnknown
 from roost.sim.members.loop import run_virtually
 from roost.store import (
@@ -58,7 +58,7 @@ Rows = dict[int, bytes]
 @pytest.fixture
 def few_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
     """So many rows a part that a test has many parts of few rows."""
-    monkeypatch.setattr(updates, "PART_ROWS", FEW)
+    monkeypatch.setattr(ROWS, "count_max", FEW)
 
 
 def encoded(first: int, count: int, value: bytes = b"v") -> list[Row]:
@@ -92,7 +92,7 @@ def test_rows_are_encoded_a_part_a_turn() -> None:
             await asyncio.sleep(0)
 
     def rows() -> Iterator[tuple[int, bytes]]:
-        for number in range(2 * updates.PART_ROWS + 7):
+        for number in range(2 * PART_ROWS + 7):
             turns[-1] += 1
             yield number, b"value"
 
@@ -103,17 +103,17 @@ def test_rows_are_encoded_a_part_a_turn() -> None:
         few, parts = await collect(rows(), SHAPE)
         counting.cancel()
         assert few == []
-        sizes = [len(updates.rows_of(it)) for it in parts]
-        assert sizes == [updates.PART_ROWS, updates.PART_ROWS, 7]
-        made = [row for part in parts for row in updates.rows_of(part)]
-        assert made == encoded(0, 2 * updates.PART_ROWS + 7, b"value")
+        sizes = [len(ROWS.decode(it)) for it in parts]
+        assert sizes == [PART_ROWS, PART_ROWS, 7]
+        made = [row for part in parts for row in ROWS.decode(part)]
+        assert made == encoded(0, 2 * PART_ROWS + 7, b"value")
 
     run_virtually(main())
-    assert sum(turns) == 2 * updates.PART_ROWS + 7
-    assert max(turns) == updates.PART_ROWS
+    assert sum(turns) == 2 * PART_ROWS + 7
+    assert max(turns) == PART_ROWS
 
 
-@pytest.mark.parametrize("count", [0, 1, updates.PART_ROWS])
+@pytest.mark.parametrize("count", [0, 1, PART_ROWS])
 def test_few_rows_are_one_operation_as_they_were(count: int) -> None:
     async def main() -> None:
         few, parts = await collect([(it, b"v") for it in range(count)], SHAPE)
@@ -127,10 +127,10 @@ def test_few_rows_are_one_operation_as_they_were(count: int) -> None:
 
 def test_large_rows_are_parts_of_few() -> None:
     async def main() -> None:
-        value = bytes(updates.PART_BYTES // 3)
+        value = bytes(PART_BYTES // 3)
         _, parts = await collect(dict.fromkeys(range(7), value), SHAPE)
-        assert [len(updates.rows_of(it)) for it in parts] == [3, 3, 1]
-        few, parts = await collect({1: bytes(updates.PART_BYTES)}, SHAPE)
+        assert [len(ROWS.decode(it)) for it in parts] == [3, 3, 1]
+        few, parts = await collect({1: bytes(PART_BYTES)}, SHAPE)
         assert (len(few), parts) == (1, [])
 
     run_virtually(main())
@@ -140,14 +140,14 @@ def test_large_rows_are_parts_of_few() -> None:
 def test_rows_are_those_that_there_were_when_it_was_called(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    encode = updates._encode
+    encode = ROWS.encode
     made: list[int] = []
 
     def noted(part: list[Row]) -> memoryview:
         made.append(len(part))
         return encode(part)
 
-    monkeypatch.setattr(updates, "_encode", noted)
+    monkeypatch.setattr(ROWS, "encode", noted)
 
     async def main() -> None:
         for rows in (dict.fromkeys(range(8), b"v"), [(it, b"v") for it in range(8)]):
@@ -158,7 +158,7 @@ def test_rows_are_those_that_there_were_when_it_was_called(
             assert not collecting.done()
             rows.clear()
             _, parts = await collecting
-            assert [row for it in parts for row in updates.rows_of(it)] == encoded(0, 8)
+            assert [row for it in parts for row in ROWS.decode(it)] == encoded(0, 8)
 
     run_virtually(main())
 
@@ -408,9 +408,9 @@ def test_operations_that_write_many_rows_are_few_a_batch(tmp_path: Path) -> None
         await again(partial(tree.put, 0, b"first"))
         member = database._embedded.member
         before = member.store.applied_index
-        rows = dict.fromkeys(range(updates.PART_ROWS), b"")
-        await asyncio.gather(*[tree.update(rows) for _ in range(6)])
-        assert member.store.applied_index - before >= 3, "two of a thousand rows are a batch"
+        rows = dict.fromkeys(range(PART_ROWS), b"")
+        await asyncio.gather(*[tree.update(rows) for _ in range(36)])
+        assert member.store.applied_index - before >= 3, "eleven of five hundred rows are a batch"
 
     with_databases(tmp_path, story, size=1)
 

@@ -416,7 +416,7 @@ def test_an_entry_that_there_is_no_memory_to_read_is_not_applied_and_may_be_trie
 ) -> None:
     """It ended whoever followed, at each start again."""
 
-    def starve(_self: Layer, _payload: bytes) -> None:
+    def starve(_self: Layer, _records: object) -> None:
         raise MemoryError
 
     store = open_store(tmp_path)
@@ -433,7 +433,7 @@ def test_an_entry_that_there_is_no_memory_to_read_is_not_applied_and_may_be_trie
         payload = encode_effect(2, 1, 1)
     index = store.applied_index + 1
     with monkeypatch.context() as patch:
-        patch.setattr(Layer, "carry_out", starve)
+        patch.setattr(Layer, "apply", starve)
         with pytest.raises(ShortOfMemory):
             store.apply(index, payload, 2)
     assert (store.applied_index, store.poison_count) == (index - 1, 0)

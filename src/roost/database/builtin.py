@@ -6,10 +6,10 @@ that leads holds against what the tree is declared as.
 
 from typing import Any
 
+from roost.database.committing import COMMIT, COMMIT_PARTS
 from roost.database.conventions import QUEUE_KEYS, append_to, take_from
 from roost.database.limits import TreeLimits
 from roost.database.operations import Operation
-from roost.database.optimistic import COMMIT
 from roost.database.rows import Row
 from roost.database.transaction import Transaction
 from roost.database.updates import PUT_PARTS
@@ -72,5 +72,6 @@ _ALL: tuple[Operation[Any, Any], ...] = (
     TAKE,
     DESCRIBE,
     COMMIT,
+    COMMIT_PARTS,
 )
 BUILTIN = {it.name: it for it in _ALL}

@@ -11,6 +11,8 @@ docs/how-to/data-model.md says how to write one, `tests/database/votes.py` is on
 
 from roost.database.answers import RUN_OPERATION, encode_asked
 from roost.database.changed import share_of
+from roost.database.operations import LongOperation
+from roost.database.parts import Form, pairs_of
 from roost.database.replica import (
     Administration,
     Files,
@@ -70,6 +72,7 @@ __all__ = [
     "Column",
     "Counted",
     "Files",
+    "Form",
     "Frames",
     "HeldView",
     "HeldViewLost",
@@ -78,6 +81,7 @@ __all__ = [
     "Light",
     "Long",
     "LongChanges",
+    "LongOperation",
     "MemberRecord",
     "Operation",
     "PeerTimes",
@@ -96,5 +100,6 @@ __all__ = [
     "Walk",
     "Write",
     "encode_asked",
+    "pairs_of",
     "share_of",
 ]

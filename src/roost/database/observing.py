@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from roost.database import declared
-from roost.database.changes import Change, Overrun, Wanted, annotations_of, names_of
+from roost.database.changes import Annotation, Change, Overrun, Wanted, annotations_of, names_of
 from roost.database.declared import Declared
 from roost.database.events import ObserverOverrun
 from roost.database.past import Past
@@ -195,7 +195,11 @@ class Observing:
         self._of_tree: dict[int, list[Observer]] = {}
         # What is gone through: the index, what comes of it, and upon which view.
         self._index = 0
-        self._current: Iterator[Difference] | None = None
+        self._current: Iterator[Difference | None] | None = None
+        self._records: Records | None = None
+        # What the last operation said, as it is told.
+        self._said: tuple[tuple[int, bytes], ...] = ()
+        self._annotations: tuple[Annotation, ...] = ()
         self._view: HeldView | None = None
         self._differences: Differences | None = None
         self._line: deque[_Waiting] = deque()
@@ -295,7 +299,7 @@ class Observing:
         of_all = any(it.wanted.tree is None for it in self._live)
         if not of_all and changes.trees.isdisjoint(self._of_tree):
             return
-        records = Records(changes, self._of_tree)
+        records = Records(changes, self._of_tree, self._store.layers)
         if self._current is not None:
             self._line.append(_Waiting(index, records))
             self._line_bytes += records.size_bytes
@@ -306,7 +310,7 @@ class Observing:
         self._differences = Differences(view)
         self._begin(index, records)
         if self._go_through():
-            self._current = self._differences = None
+            self._stop()
             return
         try:
             view.hold()
@@ -347,13 +351,15 @@ class Observing:
 
     def _begin(self, index: int, records: Records) -> None:
         assert self._differences is not None, "there is a view"
-        self._index = index
+        self._index, self._records = index, records
         self._current = self._differences.of(records, self._of_tree)
 
     def _go_through(self) -> bool:
         """Tell another slice; whether that was all of the write set."""
         assert self._current is not None, "there is one"
         for count, it in enumerate(self._current, 1):
+            if it is None:
+                return False
             self._tell(it)
             if count >= SLICE:
                 return False
@@ -368,8 +374,11 @@ class Observing:
             told = [it for it in self._of_tree.get(tree_id, ()) if it.wanted.covers(key)]
         if told:
             value, before = difference.value, difference.before
-            said = annotations_of(difference.annotations)
-            change = Change(self._index, tree, key, value, before, said)
+            if difference.annotations is not self._said:
+                # Those of a long write are of all its keys, and may be many.
+                self._said = difference.annotations
+                self._annotations = annotations_of(self._said)
+            change = Change(self._index, tree, key, value, before, self._annotations)
             size = _size_of(key, value, before)
             for it in told:
                 it.put(change, size)
@@ -394,6 +403,8 @@ class Observing:
             self._stop()
             return
         if is_over:
+            assert self._records is not None, "it was gone through"
+            self._records.close()
             waiting = self._line.popleft()
             self._line_bytes -= waiting.records.size_bytes
             self._begin(waiting.index, waiting.records)
@@ -415,7 +426,10 @@ class Observing:
         """Nothing is under way."""
         if self._view is not None:
             self._view.close()
-        self._current = self._view = self._differences = None
+        for records in (self._records, *[it.records for it in self._line]):
+            if records is not None:
+                records.close()
+        self._current = self._view = self._differences = self._records = None
         self._line.clear()
         self._line_bytes = 0
 

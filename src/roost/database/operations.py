@@ -15,7 +15,7 @@ import inspect
 import keyword
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from functools import update_wrapper
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, get_type_hints
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, get_args, get_type_hints
 
 import msgspec
 
@@ -150,30 +150,37 @@ class Operation(Generic[P, R_co]):
         return found
 
 
-class LongOperation(Operation[P, None]):
-    """One of the database's own that may have more to do than a turn allows, and returns nothing.
+class LongOperation(Operation[P, R]):
+    """One of the database's own, or a data model's, that may have more to do than a turn allows.
 
-    Its function is a generator; each `yield` ends a slice.
+    Its function is a generator; each `yield` ends a slice, and it returns the answer.
     """
 
     def __init__(
-        self, name: str, steps: Callable[Concatenate[Transaction, P], Iterator[None]]
+        self, name: str, steps: Callable[Concatenate[Transaction, P], Generator[None, None, R]]
     ) -> None:
         """Read the annotations; raises as any other."""
 
-        def at_once(txn: Transaction, /, *args: P.args, **kwargs: P.kwargs) -> None:
-            for _ in steps(txn, *args, **kwargs):
-                pass
+        def at_once(txn: Transaction, /, *args: P.args, **kwargs: P.kwargs) -> R:
+            left = steps(txn, *args, **kwargs)
+            while True:
+                try:
+                    next(left)
+                except StopIteration as end:
+                    result: R = end.value
+                    return result
 
         update_wrapper(at_once, steps)
-        at_once.__annotations__ = {**steps.__annotations__, "return": None}
+        result = get_args(get_type_hints(steps)["return"])[-1]
+        at_once.__annotations__ = {**steps.__annotations__, "return": result}
         super().__init__(name, at_once)
-        self._steps: Callable[..., Iterator[None]] = steps
+        self._steps: Callable[..., Generator[None, None, R]] = steps
 
     def run_in_slices(self, txn: Transaction, body: Buffer) -> Generator[None, None, bytes]:
         """As `run`, some of it at a time."""
-        yield from self._steps(txn, *self.decode(body))
-        return msgspec.msgpack.encode(None)
+        content = msgspec.msgpack.encode((yield from self._steps(txn, *self.decode(body))))
+        self._result.decode(content)
+        return content
 
 
 class Operations:

@@ -2,7 +2,8 @@
 
 What a transaction reads is noted as a digest, what it writes is kept; `commit` looks, on the member
 that leads, whether everything read is still so, writes, or refuses with `Conflict`.  It costs one
-operation, and a read on the leader for each read here; a range that was scanned is scanned again.
+operation, and a read on the leader for each read here; a range that was scanned is scanned again
+(`committing`).
 
 Reads come from this member's trees and, on the leader, from what is proposed besides: whatever they
 saw that is not committed in the end, `commit` finds changed.
@@ -16,16 +17,16 @@ import msgspec
 
 from roost.database import declared
 from roost.database.declared import Declared, Found
-from roost.database.errors import Conflict, WriteSetTooLarge
+from roost.database.errors import WriteSetTooLarge
 from roost.database.limits import Limits, TreeLimits, check_key, check_value, check_write_set
-from roost.database.operations import Operation
-from roost.database.rows import Row, Rows, TxnRows, check_annotation, check_description, scan_view
-from roost.database.transaction import Transaction
+from roost.database.rows import Row, check_annotation, check_description, scan_view
 from roost.store import CATALOG_ID, LAST_TREE_ID, METADATA_ID, Mark, Store, check_name
 
 DIGEST_BYTES = 16
-# How many rows one transaction may read; the leader looks at all of them in one step.
+# How many rows one transaction may read.
 READS_MAX = 10_000
+# What a commit of one step has at most: rows that were read, changes, and bytes of all.
+FEW_READS, FEW_DONE, FEW_BYTES = 300, 250, 128 << 10
 ROW_HEAD_BYTES = 16
 
 
@@ -100,16 +101,22 @@ Done = Opening | Putting | Deleting | RangeDeleting | Describing | Annotating
 
 
 def digest_of(rows: Sequence[Row]) -> bytes:
-    """What tells these rows from any others."""
+    """What tells these rows from any others: of each its head, its key and its value."""
     found = blake2b(digest_size=DIGEST_BYTES)
     for key, value in rows:
-        found.update(len(key).to_bytes(4, "big") + len(value).to_bytes(4, "big"))
+        found.update(head_of(key, value))
         found.update(key)
         found.update(value)
     return found.digest()
 
 
-def _digest_of_value(value: bytes | None) -> bytes | None:
+def head_of(key: bytes, value: bytes) -> bytes:
+    """What stands before a row that is digested."""
+    return len(key).to_bytes(4, "big") + len(value).to_bytes(4, "big")
+
+
+def digest_of_value(value: bytes | None) -> bytes | None:
+    """What tells a value from any other; None: there is none."""
     return None if value is None else blake2b(value, digest_size=DIGEST_BYTES).digest()
 
 
@@ -131,7 +138,7 @@ class GuardedRows:
         self._limits = limits
         self.reads: list[Read] = []
         self.done: list[Done] = []
-        self._written_bytes = self._read_count = 0
+        self._written_bytes = self._read_count = self._read_bytes = 0
         self._opened: dict[str, Declared] = {}
         # Trees that are made here have numbers of their own, from the last one down: what they
         # are called in the end is said where all of it is committed.
@@ -141,8 +148,18 @@ class GuardedRows:
         check_name(tree)
         return declared.find(self._own, tree)
 
-    def _note(self, read: Read, row_count: int = 1) -> None:
+    @property
+    def is_short(self) -> bool:
+        """Whether it can be committed in one step."""
+        return (
+            self._read_count <= FEW_READS
+            and len(self.done) <= FEW_DONE
+            and self._read_bytes + self._written_bytes <= FEW_BYTES
+        )
+
+    def _note(self, read: Read, row_count: int = 1, size: int = 0) -> None:
         self._read_count += max(1, row_count)
+        self._read_bytes += size
         if self._read_count > READS_MAX:
             raise WriteSetTooLarge(f"one optimistic transaction reads {READS_MAX} rows at most: "
                                    "make it an operation")  # fmt: skip
@@ -169,7 +186,8 @@ class GuardedRows:
         below = None if tree_id is None else self._below.get(tree_id, key)
         held = None if tree_id is None else self._own.get(tree_id, key)
         if held == below:
-            self._note(KeyRead(tree=tree, key=key, digest=_digest_of_value(below)))
+            read = KeyRead(tree=tree, key=key, digest=digest_of_value(below))
+            self._note(read, size=len(key) + len(below or b""))
         return held
 
     def scan(
@@ -193,6 +211,7 @@ class GuardedRows:
                 digest=digest_of(below),
             ),
             len(below),
+            sum(len(it) + len(value) for it, value in below),
         )
         return found
 
@@ -259,54 +278,3 @@ class GuardedRows:
         # A tree stays open: somebody may have it.
         since = self.done[mark.done_count :]
         self.done[mark.done_count :] = [it for it in since if isinstance(it, Opening)]
-
-
-def commit(rows: TxnRows, reads: Sequence[Read], done: Sequence[Done]) -> None:
-    """Carry out, where operations run, what was done elsewhere.
-
-    Raises:
-        Conflict: something that was read has changed.
-        Refused: as the rows say.
-
-    """
-    # What comes from elsewhere may ask for more than our own side notes.
-    if sum(it.limit if isinstance(it, RangeRead) else 1 for it in reads) > 2 * READS_MAX + 1:
-        raise WriteSetTooLarge(f"a transaction reads {READS_MAX} rows at most")
-    for read in reads:
-        if not _is_so(rows, read):
-            raise Conflict(f"something in the tree {read.tree!r} has changed since it was read: "
-                           "run the transaction again", code="conflict")  # fmt: skip
-    for it in done:
-        match it:
-            case Opening(tree=tree, keys=keys, values=values):
-                rows.open(tree, keys, values)
-            case Putting(tree=tree, key=key, value=value):
-                rows.put(tree, key, value)
-            case Deleting(tree=tree, key=key):
-                rows.delete(tree, key)
-            case RangeDeleting(tree=tree, first=first, stop=stop):
-                rows.delete_range(tree, first, stop)
-            case Describing(tree=tree, purpose=purpose):
-                rows.describe(tree, purpose, TreeLimits(it.key_bytes_max, it.value_bytes_max))
-            case Annotating(kind=kind, data=data):
-                rows.annotate(kind, data)
-
-
-def _is_so(rows: Rows, read: Read) -> bool:
-    match read:
-        case KeyRead():
-            return _digest_of_value(rows.get(read.tree, read.key)) == read.digest
-        case RangeRead():
-            found = rows.scan(
-                read.tree, read.first, read.stop, reverse=read.reverse, limit=read.limit
-            )
-            return digest_of(found) == read.digest
-
-
-def _commit(txn: Transaction, reads: list[Read], done: list[Done]) -> None:
-    rows = txn.rows()
-    assert isinstance(rows, TxnRows), "it runs on the leader"
-    commit(rows, reads, done)
-
-
-COMMIT: Operation[[list[Read], list[Done]], None] = Operation("roost.commit", _commit)

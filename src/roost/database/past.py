@@ -105,7 +105,10 @@ class Past:
                 self._long = False  # another one begins
             elif self._long is False and part is not None:
                 try:
-                    self._long = not Changes(part).trees.isdisjoint(trees)
+                    written = Changes(part).trees
+                    # What writes nothing says something, and that is for those who want all.
+                    is_said = not written and self._wanted.tree is None
+                    self._long = is_said or not written.isdisjoint(trees)
                 except MalformedWriteSet:
                     continue  # then all of it changes nothing
 
@@ -113,6 +116,8 @@ class Past:
         found: list[Raw | Overrun] = []
         wanted = self._wanted
         for it in Differences(None).of(Records(changes, trees), trees):
+            if it is None:
+                continue
             said = annotations_of(it.annotations)
             if it.tree_id is None:
                 if wanted.tree is None:

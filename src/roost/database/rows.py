@@ -143,7 +143,7 @@ class TxnRows:
         self._begun_bytes = txn.encoded_bytes
         # Of a long operation: what it wrote in slices that are over.
         self._taken_bytes = 0
-        self._row_count = 0
+        self._row_count = self._read_count = 0
         # What it has written at most since somebody looked how much that is, and what was left
         # then: to look after each row takes longer than to write it.
         self._unseen_bytes, self._room_bytes = 0, limits.write_set_bytes_max
@@ -174,6 +174,7 @@ class TxnRows:
 
     def get(self, tree: str, key: bytes) -> bytes | None:
         """See `Rows.get`."""
+        self._read_count += 1
         tree_id = self._find(tree).id
         return None if tree_id is None else self._txn.get(tree_id, key)
 
@@ -182,7 +183,9 @@ class TxnRows:
     ) -> Sequence[Row]:
         """See `Rows.scan`."""
         tree_id = self._find(tree).id
-        return scan_view(self._txn, tree_id, first, stop, reverse=reverse, limit=limit)
+        found = scan_view(self._txn, tree_id, first, stop, reverse=reverse, limit=limit)
+        self._read_count += 1 + len(found)
+        return found
 
     def _make_writable(self, tree: str) -> _Writable:
         """The tree, made and declared when it is not there."""
@@ -270,7 +273,11 @@ class TxnRows:
         """
         if self._annotations:
             self._txn.tell(self._begun, self._annotations)
-        self._txn.cost += self._row_count * _COST_OF_ROWS // 8
+        self._txn.cost += self._row_count * _COST_OF_ROWS // 8 + self._read_count
+
+    def finish_long(self) -> None:
+        """A long operation is over: what it said is of all its parts."""
+        self._txn.tell_of_all(self._annotations)
 
     @property
     def _written_bytes(self) -> int:

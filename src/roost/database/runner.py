@@ -115,7 +115,7 @@ class Runner:
             )
         return operation
 
-    def _run_in_slices(self, operation: LongOperation[Any], asked: Asked, txn: Txn) -> Steps:
+    def _run_in_slices(self, operation: LongOperation[Any, Any], asked: Asked, txn: Txn) -> Steps:
         rows = TxnRows(txn, self._limits)
         transaction = Transaction(rows, self.clock.moment)
         steps = operation.run_in_slices(transaction, asked.arguments)
@@ -127,6 +127,7 @@ class Runner:
                     next(steps)
                 except StopIteration as end:
                     result: bytes = end.value
+                    rows.finish_long()
                     return RAN + result
                 rows.end_slice()
                 yield

@@ -11,12 +11,14 @@ one after the other, part by part.
 Annotations are about what lies between them and their end (`Txn.tell`), or the end of the write
 set.  Where nothing does, of the trees that are asked for, there is a difference without a tree.
 
-Full?  A page of a range is PAGE_ROWS, and there is nothing else between two differences but the
-records of other trees.
+Full?  A page of a range is PAGE_ROWS.  Between two differences there may be any number of records
+that change nothing, or are of other trees: so there is a pause, which is None, after each
+PAUSE_RECORDS, and whoever goes through has to end its turn there.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from roost.store.layer import MISSING, Layer
 from roost.store.long_write import LongChanges
@@ -33,6 +35,10 @@ from roost.store.write_set import (
 )
 
 PAGE_ROWS = 256
+# Records between two pauses: half a millisecond of looking at what concerns nobody.
+PAUSE_RECORDS = 1000
+# Keys of a long write that are listed in one step.
+LISTED_MAX = 4000
 Said = tuple[tuple[int, bytes], ...]
 
 
@@ -47,41 +53,69 @@ class Difference:
     annotations: Said
 
 
+class Keeper(Protocol):
+    """Who can have a layer stay as it is: `LayerStack`."""
+
+    def keep(self, layer: Layer) -> None:
+        """From now on."""
+
+    def let_go(self, layer: Layer) -> None:
+        """It need not any more."""
+
+
 class Records:
-    """What a write set has of some trees, as long as it is needed."""
+    """What a write set has of some trees, as long as it is needed; whoever has it closes it."""
 
-    __slots__ = ("_changes", "_writes", "size_bytes")
+    __slots__ = ("_changes", "_keeper", "_kept", "_trees", "_writes", "size_bytes")
 
-    def __init__(self, changes: Changes, trees: Collection[int]) -> None:
-        """Keep it: of a long write what concerns `trees`, since its layer goes on to change."""
+    def __init__(
+        self, changes: Changes, trees: Collection[int], keeper: Keeper | None = None
+    ) -> None:
+        """Keep it: of a long write what concerns `trees`, since its layer goes on to change.
+
+        One of many keys is not listed if `keeper` can have its layer stay; it must not be applied
+        so far.
+        """
         self._changes = changes
+        self._trees = frozenset(trees)
         self._writes: list[Write] | None = None
+        self._keeper = keeper
+        self._kept: Layer | None = None
         self.size_bytes = len(changes.payload)
         if isinstance(changes, LongChanges):
-            self._writes = _taken_over(changes, trees)
-            self.size_bytes = changes.layer.size_bytes
+            layer = changes.layer
+            self.size_bytes = layer.size_bytes
+            if keeper is None or layer.row_count <= LISTED_MAX:
+                self._writes = list(_rows_of(layer, self._trees))
+            else:
+                keeper.keep(layer)
+                self._kept = layer
 
     @property
-    def writes(self) -> list[Write]:
-        """In order."""
+    def writes(self) -> Iterable[Write]:
+        """In order; to be gone through before it is closed."""
+        if self._kept is not None:
+            return _rows_of(self._kept, self._trees)
         return self._changes.writes if self._writes is None else self._writes
 
+    def close(self) -> None:
+        """It is needed no more; done again it does nothing."""
+        kept, self._kept = self._kept, None
+        if kept is not None and self._keeper is not None:
+            self._keeper.let_go(kept)
 
-def _taken_over(changes: LongChanges, trees: Collection[int]) -> list[Write]:
-    """The records of a long write: its ranges, and then what came of each key."""
-    writes: list[Write] = []
-    for tree_id in sorted(changes.trees):
+
+def _rows_of(layer: Layer, trees: frozenset[int]) -> Iterator[Write]:
+    """The records of a long write: what it says, its ranges, and then what came of each key."""
+    for kind, data in layer.said:
+        yield ANNOTATION, kind, b"", data
+    for tree_id in sorted(layer.trees):
         if tree_id in trees:
-            tree = changes.layer.trees[tree_id]
-            writes += [
-                (DELETE_FROM if stop is None else DELETE_RANGE, tree_id, first, stop)
-                for first, stop in tree.ranges
-            ]
-            writes += [
-                (DELETE if value is None else PUT, tree_id, key, value)
-                for key, value in tree.values.items()
-            ]
-    return writes
+            tree = layer.trees[tree_id]
+            for first, stop in tree.ranges:
+                yield DELETE_FROM if stop is None else DELETE_RANGE, tree_id, first, stop
+            for key, value in tree.values.items():
+                yield DELETE if value is None else PUT, tree_id, key, value
 
 
 class Differences:
@@ -95,15 +129,20 @@ class Differences:
         self._below = below
         self._layer = Layer()
 
-    def of(self, records: Records, trees: Collection[int]) -> Iterator[Difference]:
+    def of(self, records: Records, trees: Collection[int]) -> Iterator[Difference | None]:
         """What the next write set changes in `trees`; to be taken to its end before another one.
+
+        None is a pause.
 
         Raises:
             HeldViewLost: the view is gone.
 
         """
         notes = _Notes()
-        for kind, tree_id, key, value in records.writes:
+        for count, (kind, tree_id, key, value) in enumerate(records.writes, 1):
+            if not count % PAUSE_RECORDS:
+                self._layer.put_in_order()
+                yield None
             if kind == ANNOTATION:
                 if tree_id != END_OF_ANNOTATED:
                     notes.add(tree_id, value or b"")
@@ -117,8 +156,11 @@ class Differences:
                     if kind == PUT or before is not None or self._below is None:
                         yield Difference(tree_id, key, before, value, notes.take())
                 else:
-                    for gone, before in self._take_range(tree_id, key, value):
-                        yield Difference(tree_id, gone, before, None, notes.take())
+                    for row in self._take_range(tree_id, key, value):
+                        if row is None:
+                            yield None
+                        else:
+                            yield Difference(tree_id, row[0], row[1], None, notes.take())
         if notes.is_untold:
             yield Difference(None, b"", None, None, notes.take())
 
@@ -133,8 +175,8 @@ class Differences:
 
     def _take_range(
         self, tree_id: int, first: bytes, stop: bytes | None
-    ) -> Iterator[tuple[bytes, bytes]]:
-        """The rows of a range, which then goes away."""
+    ) -> Iterator[tuple[bytes, bytes] | None]:
+        """The rows of a range, which then goes away; None is a pause."""
         place = first
         while self._below is not None and (stop is None or place < stop):
             # The stack below may have been lined up anew since the last page.
@@ -143,7 +185,10 @@ class Differences:
             if len(page) < PAGE_ROWS:
                 break
             place = page[-1][0] + b"\0"
-        self._layer.delete_range(tree_id, first, stop)
+        tree = self._layer.tree(tree_id)
+        while tree.drop(first, stop, PAUSE_RECORDS) == PAUSE_RECORDS:
+            yield None
+        tree.hide(first, stop)
 
 
 class _Notes:

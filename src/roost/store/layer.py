@@ -21,6 +21,7 @@ from roost.store.write_set import (
     DELETE,
     DELETE_FROM,
     DELETE_RANGE,
+    END_OF_ANNOTATED,
     PUT,
     Write,
     rows_of,
@@ -221,7 +222,7 @@ class Old:
 class Layer:
     """What one layer knows of all trees, and about how much memory that takes."""
 
-    __slots__ = ("few_set", "size_bytes", "trees")
+    __slots__ = ("few_set", "said", "size_bytes", "trees")
 
     def __init__(self) -> None:
         """Know nothing."""
@@ -229,6 +230,8 @@ class Layer:
         self.size_bytes = 0
         # What `survey` has found in a layer that was complete then; of others nobody knows.
         self.few_set: dict[int, list[bytes]] | None = None
+        # What a long operation says of all that it writes; of a layer of others nobody asks.
+        self.said: list[tuple[int, bytes]] = []
 
     def tree(self, tree_id: int) -> TreeLayer:
         """The part for one tree, made when it is not there."""
@@ -271,6 +274,22 @@ class Layer:
 
         """
         self.apply(rows_of(payload) or split(payload))
+
+    def carry_out_part(self, payload: bytes) -> None:
+        """Carry out a part of a long write, and keep what it says.
+
+        Raises:
+            MalformedWriteSet: as `carry_out`.
+
+        """
+        records = rows_of(payload) or split(payload)
+        self.apply(records)
+        for it in records:
+            if isinstance(it, (Run, Rows)):
+                continue
+            kind, told, _, data = it
+            if kind == ANNOTATION and told != END_OF_ANNOTATED:
+                self.said.append((told, data or b""))
 
     def _put_run(self, run: Run) -> None:
         keys, values = run.keys, run.values

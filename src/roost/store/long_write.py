@@ -34,6 +34,7 @@ from roost.store.errors import MalformedWriteSet
 from roost.store.layer import Layer
 from roost.store.txn import Txn
 from roost.store.write_set import (
+    ANNOTATION,
     DELETE,
     DELETE_FROM,
     DELETE_RANGE,
@@ -186,7 +187,7 @@ class Assembly:
             self.fault = MalformedWriteSet(f"a long write has not all its {self._count} parts")
             return False
         try:
-            self.layer.carry_out(part)
+            self.layer.carry_out_part(part)
         except MalformedWriteSet as error:
             self.fault = error
             return False
@@ -232,4 +233,7 @@ class LongChanges(Changes):
         return writes
 
     def _decode(self) -> list[Write]:
-        return [row for tree_id in sorted(self.trees) for row in self.of_tree(tree_id)]
+        return [
+            *[(ANNOTATION, kind, b"", data) for kind, data in self.layer.said],
+            *[row for tree_id in sorted(self.trees) for row in self.of_tree(tree_id)],
+        ]

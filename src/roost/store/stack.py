@@ -28,8 +28,11 @@ layers had at `t`, or it was written later, and as much as was written later is 
 And what is to be paid comes to nothing when turns write fewer than PAID_COUNT keys each on the
 average, as they do: a batch has 512 puts, and a long write takes many turns.
 
-Full?  Who may hold, and how many, is the store's business (`snapshots`); there is a sealed layer
-for each hold's state and one for each PUSH_COUNT_MIN keys, until they are merged or flushed.
+A layer can be *kept* alone, by whoever goes through what it wrote over many turns: then it is
+pushed as it is, nothing is copied into it, and it is not emptied before it is let go.
+
+Full?  Who may hold or keep, and how many, is the store's business (`snapshots`); there is a sealed
+layer for each hold's state and one for each PUSH_COUNT_MIN keys, until they are merged or flushed.
 """
 
 from collections.abc import Iterator
@@ -67,6 +70,8 @@ class LayerStack:
         self._flushing: list[Layer] = []
         self._sealed_bytes = 0
         self._holds: list[Held] = []
+        # Each as often as somebody keeps it.
+        self._kept: list[Layer] = []
         self._merging: _Merging | None = None
         # What nobody sees any more, how many keys that are, and how many were written meanwhile
         # that no turn has paid for.
@@ -109,7 +114,7 @@ class LayerStack:
         """What `written` knows is applied, whole; it is the stack's from now on."""
         if self._old_count:
             self._unpaid_count += written.row_count
-        if not _is_long_to_take_over(self._open, written):
+        if written not in self._kept and not _is_long_to_take_over(self._open, written):
             try:
                 self._open.cover(written)
             except MemoryError:
@@ -157,7 +162,7 @@ class LayerStack:
         """Layers are dropped; those that nobody holds are emptied, but for a few keys."""
         left = FREED_COUNT
         for layer in layers:
-            if any(layer in it.layers for it in self._holds):
+            if layer in self._kept or any(layer in it.layers for it in self._holds):
                 continue
             for tree in layer.trees.values():
                 count = tree.row_count
@@ -215,6 +220,16 @@ class LayerStack:
         self._let_go([it for it in held.layers if it not in self.layers])
         held.layers.clear()
 
+    def keep(self, layer: Layer) -> None:
+        """Have a layer that is complete stay as it is until `let_go`; before it is added."""
+        self._kept.append(layer)
+
+    def let_go(self, layer: Layer) -> None:
+        """It was kept, and that has an end."""
+        self._kept.remove(layer)
+        if layer not in self.layers:
+            self._let_go([layer])
+
     @property
     def wants_merge(self) -> bool:
         """Whether `merge` has something to do."""
@@ -246,7 +261,8 @@ class LayerStack:
         pairs = [
             (upper, lower)
             for upper, lower in pairwise(sealed)
-            if all(upper in hold.layers for hold in self._holds if lower in hold.layers)
+            if lower not in self._kept
+            and all(upper in hold.layers for hold in self._holds if lower in hold.layers)
         ]
         if len(sealed) <= SEALED_COUNT_FREE or not pairs:
             return None
@@ -275,6 +291,7 @@ class LayerStack:
         if merging is not None:
             position = self._sealed.index(merging.upper)
             assert self._sealed[position + 1] is merging.lower, "neighbours are merged"
+            assert merging.lower not in self._kept, "what is kept stays as it is"
 
 
 def _is_long_to_take_over(mine: Layer, written: Layer) -> bool:

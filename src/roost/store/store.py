@@ -244,6 +244,11 @@ class Store:
         """
         return self.held_views.hold()
 
+    @property
+    def layers(self) -> LayerStack:
+        """Where the layer of a long write can be kept by whoever goes through it (`Records`)."""
+        return self._stack
+
     def speculate(self, index: int, txn: Txn, payload: bytes) -> None:
         """`txn` was proposed as `payload` at log position `index`; later transactions see it."""
         assert not self._speculative or index > self._speculative[-1].index, "positions grow"

@@ -233,6 +233,12 @@ class Txn(View):
         self._add(HEAD.pack(ANNOTATION, kind, 0, len(data)) + data)
         self.size_bytes += len(data)
 
+    def tell_of_all(self, said: Sequence[tuple[int, bytes]]) -> None:
+        """Annotate everything that a long operation writes, in all of its parts."""
+        for kind, data in said:
+            self.annotate(kind, data)
+        self.layer.said += said
+
     def tell(self, mark: Mark, said: Sequence[tuple[int, bytes]]) -> None:
         """Annotate what was written since `mark`, and nothing else: (kind, data) of each.
 

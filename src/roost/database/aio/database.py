@@ -15,13 +15,14 @@ from roost.database.bounds import K, V, check_users_name
 from roost.database.builtin import DESCRIBE
 from roost.database.carried import CarriedRows
 from roost.database.cluster import AddMember, PromoteMember, RemoveMember, ReplaceMember
+from roost.database.committing import commit_there
 from roost.database.embedded import Embedded, Served
 from roost.database.errors import BadArgument, BadOpening, Conflict, ViewClosed
 from roost.database.host import Host
 from roost.database.limits import Limits, TreeLimits
 from roost.database.moments import Moment
 from roost.database.operations import Operation, P, R
-from roost.database.optimistic import COMMIT, GuardedRows
+from roost.database.optimistic import GuardedRows
 from roost.database.ordered import utf8
 from roost.database.place import urls_of
 from roost.database.rows import check_description
@@ -163,8 +164,7 @@ class Attempt:
         assert rows is not None, "it was begun"
         txn.end()
         if kind is None:
-            body = COMMIT.encode((rows.reads, rows.done), {})
-            await self._embedded.ask(COMMIT.name, body, None)
+            await commit_there(rows, _Asker(self._embedded))
 
 
 class Database(Derivable):

@@ -6,11 +6,12 @@ from typing import Any, Generic, TypeVar, overload
 
 from roost.database import key_codec, value_codec
 from roost.database.aio import Database
+from roost.database.model import pairs_of
 from roost.faces import KeyedWrite, also, translated
 from roost.objects.aio.handle import Bytes, Handle
 from roost.objects.brackets import CountBrackets
 from roost.objects.layouts import operations as ops
-from roost.objects.layouts.dicts import NUMBER_BYTES, DictHead, Row
+from roost.objects.layouts.dicts import COUNTS, NUMBER_BYTES, ROWS, Count, DictHead, Row
 from roost.objects.layouts.heads import END, ITEM, OTHER, Shape, tree_of
 from roost.objects.layouts.lists import there
 from roost.objects.orders import MISSING
@@ -193,9 +194,16 @@ class Dict(Keyed[K, V], Generic[K, V]):
         super().__init__(db, name, key, value, "dict")
 
     async def update(self, rows: Mapping[K, V] | Iterable[tuple[K, V]]) -> None:
-        """Set many keys at once: all of them, or none.  One round trip; rows as `put`."""
-        given = rows.items() if isinstance(rows, Mapping) else rows
-        await self._ask(ops.DICT_PUT, [self._row(key, value) for key, value in given])
+        """Set many keys at once: all of them, or none.  One round trip; rows as `put`.
+
+        Very many are sent, and put, in parts.
+        """
+
+        def encoded(given: tuple[K, V]) -> Row:
+            key, value = given
+            return self._row(key, value)
+
+        await self._ask_in_parts(ops.DICT_PUT, ops.DICT_PUT_PARTS, ROWS, pairs_of(rows), encoded)
 
 
 @also(CountBrackets[K])
@@ -218,17 +226,25 @@ class Counter(Keyed[K, int], Generic[K]):
 
     async def update(self, counts: Mapping[K, int] | Iterable[K]) -> None:
         """Add counts, or count what is given: all at once.  One round trip; rows as `put`."""
-        await self._ask(ops.COUNTER_ADD, self._counts(counts, 1))
+        await self._add_all(counts, 1)
 
     async def subtract(self, counts: Mapping[K, int] | Iterable[K]) -> None:
         """As `update`, but take away; counts may become less than 0."""
-        await self._ask(ops.COUNTER_ADD, self._counts(counts, -1))
+        await self._add_all(counts, -1)
 
-    def _counts(self, given: Mapping[K, int] | Iterable[K], sign: int) -> list[tuple[bytes, int]]:
-        encode = self._keys.encode
+    async def _add_all(self, given: Mapping[K, int] | Iterable[K], sign: int) -> None:
+        few, many, encode = ops.COUNTER_ADD, ops.COUNTER_ADD_PARTS, self._keys.encode
+
+        def counted(row: tuple[K, int]) -> Count:
+            return encode(row[0]), sign * row[1]
+
+        def once(key: K) -> Count:
+            return encode(key), sign
+
         if isinstance(given, Mapping):
-            return [(encode(key), sign * number) for key, number in given.items()]
-        return [(encode(key), sign) for key in given]
+            await self._ask_in_parts(few, many, COUNTS, pairs_of(given), counted)
+        else:
+            await self._ask_in_parts(few, many, COUNTS, given, once)
 
     async def total(self) -> int:
         """The sum of all counts; it walks over them, as `pages`."""

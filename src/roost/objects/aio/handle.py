@@ -11,15 +11,17 @@ view meanwhile (`Database.view`), which lasts for a minute at most, and then rai
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import Any, TypeVar
 
-from roost.database import Operation
+from roost.database import Operation, UnknownOperation
 from roost.database.aio import Database, ReadTree
+from roost.database.model import Form, LongOperation
 from roost.objects.layouts.heads import HEAD, PREFIX, H, Shape, decode_head
 
 R = TypeVar("R")
 T = TypeVar("T")
+E = TypeVar("E")
 Bytes = ReadTree[bytes, bytes]
 # Objects with so many rows are read in one turn of the loop, without holding a view.
 SHORT_ROWS = 64
@@ -42,6 +44,24 @@ class Handle:
 
     async def _ask(self, operation: Operation[..., R], *given: Any) -> R:
         return await self._db.run(operation, self._shape, *given)
+
+    async def _ask_in_parts(
+        self,
+        few: Operation[[Shape, list[E]], R],
+        many: LongOperation[[Shape, list[memoryview]], R],
+        form: Form[E],
+        given: Iterable[T],
+        encode: Callable[[T], E],
+    ) -> R:
+        """Ask `few` with what `encode` makes of all that is given; `many` when it is many."""
+        found = await form.collect(given, encode)
+        if not found.parts:
+            return await self._ask(few, found.few)
+        try:
+            return await self._ask(many, found.parts)
+        except UnknownOperation:
+            # The member that leads is of an earlier version: it takes all of them at once.
+            return await self._ask(few, [it for part in found.parts for it in form.decode(part)])
 
     async def _head(self, kind: type[H]) -> H:
         """Its first row; one round trip."""

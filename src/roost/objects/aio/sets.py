@@ -1,18 +1,24 @@
 """The asyncio face of sets."""
 
-from collections.abc import AsyncGenerator, Iterable
+import asyncio
+from collections.abc import AsyncGenerator, Collection, Iterable
+from itertools import chain
 from typing import Generic, TypeVar
 
-from roost.database import key_codec
+from roost.database import Operation, key_codec
 from roost.database.aio import Database
+from roost.database.model import LongOperation
 from roost.faces import also, translated
 from roost.objects.aio.handle import Bytes, Handle
 from roost.objects.brackets import SetBrackets
 from roost.objects.layouts import operations as ops
 from roost.objects.layouts.heads import END, ITEM, Shape, tree_of
-from roost.objects.layouts.sets import SetHead
+from roost.objects.layouts.sets import MEMBERS, Found, SetHead
 
 V = TypeVar("V")
+R = TypeVar("R")
+# Members that are encoded in one turn: about a millisecond.
+ENCODED_A_TURN = 1000
 
 
 @also(SetBrackets[V])
@@ -24,9 +30,29 @@ class Set(Handle, Generic[V]):
         self._members = key_codec(member)
         super().__init__(db, Shape(tree_of(name), "set", self._members.name, ""))
 
-    def _encoded(self, *others: Iterable[V]) -> list[bytes]:
-        """Each of the members of all, once."""
-        return list(dict.fromkeys(self._members.encode(it) for other in others for it in other))
+    async def _encoded(
+        self, others: Iterable[Iterable[V]], among: Collection[bytes] | None = None
+    ) -> dict[bytes, None]:
+        """Each of the members of all that is `among` others, once; some a turn."""
+        encode = self._members.encode
+        found: dict[bytes, None] = {}
+        # They are those of now: who has a collection may go on to change it.
+        given = [list(it) if isinstance(it, Collection) else it for it in others]
+        for count, it in enumerate(chain.from_iterable(given), 1):
+            member = encode(it)
+            if among is None or member in among:
+                found[member] = None
+            if not count % ENCODED_A_TURN:
+                await asyncio.sleep(0)
+        return found
+
+    async def _ask_all(
+        self,
+        few: Operation[[Shape, list[bytes]], R],
+        many: LongOperation[[Shape, list[memoryview]], R],
+        members: Iterable[bytes],
+    ) -> R:
+        return await self._ask_in_parts(few, many, MEMBERS, iter(members), bytes)
 
     async def has(self, member: V) -> bool:
         """Whether it is in.  One round trip, one row."""
@@ -77,12 +103,16 @@ class Set(Handle, Generic[V]):
         await self._ask(ops.SET_CLEAR)
 
     async def update(self, *others: Iterable[V]) -> None:
-        """Put all of these in, at once.  One round trip; a row for each, and one."""
-        await self._ask(ops.SET_ADD, self._encoded(*others))
+        """Put all of these in, at once.  One round trip; a row for each, and one.
+
+        Very many are sent, and put, in parts.
+        """
+        await self._ask_all(ops.SET_ADD, ops.SET_ADD_PARTS, await self._encoded(others))
 
     async def difference_update(self, *others: Iterable[V]) -> None:
         """Take all of these out, at once.  Costs as `update`."""
-        await self._ask(ops.SET_DISCARD, self._encoded(*others))
+        members = await self._encoded(others)
+        await self._ask_all(ops.SET_DISCARD, ops.SET_DISCARD_PARTS, members)
 
     async def intersection_update(self, *others: Iterable[V]) -> None:
         """Take all out that are not in each of these.
@@ -90,26 +120,32 @@ class Set(Handle, Generic[V]):
         One round trip; a row for each that could stay, and two, however many go.
         """
         if others:
-            given = [self._encoded(it) for it in others]
-            kept = set(given[0]).intersection(*given[1:])
-            await self._ask(ops.SET_KEEP, [it for it in given[0] if it in kept])
+            kept = await self._encoded(others[:1])
+            for it in others[1:]:
+                kept = await self._encoded([it], kept)
+            await self._ask_all(ops.SET_KEEP, ops.SET_KEEP_PARTS, kept)
 
     async def symmetric_difference_update(self, other: Iterable[V]) -> None:
         """Of these, take out what is in and put in what is not.  Costs as `update`."""
-        await self._ask(ops.SET_TOGGLE, self._encoded(other))
+        members = await self._encoded([other])
+        await self._ask_all(ops.SET_TOGGLE, ops.SET_TOGGLE_PARTS, members)
 
     async def isdisjoint(self, other: Iterable[V]) -> bool:
         """Whether none of these is in.  One round trip; a row read for each."""
-        return not (await self._ask(ops.SET_FIND, self._encoded(other))).held
+        return not (await self._find(await self._encoded([other]))).held
+
+    async def _find(self, members: Collection[bytes]) -> Found:
+        """How many of these are in."""
+        return await self._ask_all(ops.SET_FIND, ops.SET_FIND_PARTS, members)
 
     async def issuperset(self, other: Iterable[V]) -> bool:
         """Whether all of these are in.  Costs as `isdisjoint`."""
-        members = self._encoded(other)
-        return (await self._ask(ops.SET_FIND, members)).held == len(members)
+        members = await self._encoded([other])
+        return (await self._find(members)).held == len(members)
 
     async def issubset(self, other: Iterable[V]) -> bool:
         """Whether there are no others than these.  Costs as `isdisjoint`."""
-        found = await self._ask(ops.SET_FIND, self._encoded(other))
+        found = await self._find(await self._encoded([other]))
         return found.held == found.count
 
     async def pages(self) -> AsyncGenerator[list[V], None]:

@@ -143,7 +143,11 @@ class Dict(Keyed[K, V], Generic[K, V]):
     _inner: aio.Dict[K, V]
 
     def update(self, rows: Mapping[K, V] | Iterable[tuple[K, V]]) -> None:
-        """Set many keys at once: all of them, or none.  One round trip; rows as `put`."""
+        """Set many keys at once: all of them, or none.  One round trip; rows as `put`.
+
+        Very many are sent, and put, in parts.
+
+        """
         self._loop.call(self._inner.update(rows))
 
 

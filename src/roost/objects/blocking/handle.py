@@ -19,6 +19,7 @@ from roost.objects.aio import handle as aio
 
 R = TypeVar("R")
 T = TypeVar("T")
+E = TypeVar("E")
 
 
 class Handle(Face):

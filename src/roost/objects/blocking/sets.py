@@ -10,6 +10,7 @@ from roost.objects.blocking.handle import Handle
 from roost.objects.brackets import SetBrackets
 
 V = TypeVar("V")
+R = TypeVar("R")
 
 
 class Set(Handle, SetBrackets[V], Generic[V]):
@@ -62,7 +63,11 @@ class Set(Handle, SetBrackets[V], Generic[V]):
         self._loop.call(self._inner.clear())
 
     def update(self, *others: Iterable[V]) -> None:
-        """Put all of these in, at once.  One round trip; a row for each, and one."""
+        """Put all of these in, at once.  One round trip; a row for each, and one.
+
+        Very many are sent, and put, in parts.
+
+        """
         self._loop.call(self._inner.update(*others))
 
     def difference_update(self, *others: Iterable[V]) -> None:

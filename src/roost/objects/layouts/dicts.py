@@ -6,16 +6,23 @@ r"""Dictionaries: keys to values, in the order in which the keys came.
 Reading a key is one row; a new key is three rows, a new value of an old one is one.
 """
 
+from collections.abc import Generator
 from struct import Struct
 
 import msgspec
 
 from roost.database import Refused, Transaction
+from roost.database.model import Form
 from roost.objects.layouts.heads import END, ITEM, OTHER, Head, Opened, Shape, open_object
 
 U64 = Struct(">Q")
 NUMBER_BYTES = U64.size
 Row = tuple[bytes, bytes]
+Count = tuple[bytes, int]
+# Many of them travel in parts, each of which takes about a millisecond and a half: a row 3.3 us, a
+# count 4.4 (measured with keys of 12 bytes, 2026-11-28).
+ROWS: Form[Row] = Form(Row, "rows", lambda it: len(it[0]) + len(it[1]), count_max=400)
+COUNTS: Form[Count] = Form(Count, "counts", lambda it: len(it[0]) + NUMBER_BYTES, count_max=300)
 # What a MessagePack number can be.
 COUNT_MIN, COUNT_MAX = -(1 << 63), (1 << 63) - 1
 
@@ -95,6 +102,18 @@ def put(txn: Transaction, shape: Shape, rows: list[Row]) -> None:
     held.save()
 
 
+def put_parts(
+    txn: Transaction, shape: Shape, parts: list[memoryview]
+) -> Generator[None, None, None]:
+    """As `put`, a part a turn."""
+    held = Dictionary(txn, shape)
+    for part in parts:
+        for key, value in ROWS.decode(part):
+            held.put(key, value)
+        yield
+    held.save()
+
+
 def set_default(txn: Transaction, shape: Shape, key: bytes, value: bytes) -> bytes:
     """The value of a key, which becomes `value` when it has none."""
     held = Dictionary(txn, shape)
@@ -131,7 +150,7 @@ def clear(txn: Transaction, shape: Shape) -> None:
     held.save()
 
 
-def add(txn: Transaction, shape: Shape, counts: list[tuple[bytes, int]]) -> int:
+def add(txn: Transaction, shape: Shape, counts: list[Count]) -> int:
     """Add to the counts of keys, which are 0 where there is none; the last one's new count.
 
     Raises:
@@ -141,10 +160,29 @@ def add(txn: Transaction, shape: Shape, counts: list[tuple[bytes, int]]) -> int:
     held = Dictionary(txn, shape)
     total = 0
     for key, number in counts:
-        found = held.get(key)
-        total = number if found is None else msgspec.msgpack.decode(found, type=int) + number
-        if not COUNT_MIN <= total <= COUNT_MAX:
-            raise Refused(f"a count of {total} has more than 64 bits", code="overflow")
-        held.put(key, msgspec.msgpack.encode(total))
+        total = _add_one(held, key, number)
     held.save()
+    return total
+
+
+def add_parts(
+    txn: Transaction, shape: Shape, parts: list[memoryview]
+) -> Generator[None, None, int]:
+    """As `add`, a part a turn."""
+    held = Dictionary(txn, shape)
+    total = 0
+    for part in parts:
+        for key, number in COUNTS.decode(part):
+            total = _add_one(held, key, number)
+        yield
+    held.save()
+    return total
+
+
+def _add_one(held: Dictionary, key: bytes, number: int) -> int:
+    found = held.get(key)
+    total = number if found is None else msgspec.msgpack.decode(found, type=int) + number
+    if not COUNT_MIN <= total <= COUNT_MAX:
+        raise Refused(f"a count of {total} has more than 64 bits", code="overflow")
+    held.put(key, msgspec.msgpack.encode(total))
     return total

@@ -1,6 +1,7 @@
 """All that objects ask of the member that leads, by name."""
 
 from roost.database import Operation
+from roost.database.model import LongOperation
 from roost.objects.layouts import (
     barriers,
     deques,
@@ -16,18 +17,25 @@ from roost.objects.layouts import (
 
 DROP = Operation("roost.object_drop", heads.drop)
 DICT_PUT = Operation("roost.dict_put", dicts.put)
+DICT_PUT_PARTS = LongOperation("roost.dict_put_parts", dicts.put_parts)
 DICT_SET_DEFAULT = Operation("roost.dict_set_default", dicts.set_default)
 DICT_POP = Operation("roost.dict_pop", dicts.pop)
 DICT_POP_LAST = Operation("roost.dict_pop_last", dicts.pop_last)
 DICT_CLEAR = Operation("roost.dict_clear", dicts.clear)
 COUNTER_ADD = Operation("roost.counter_add", dicts.add)
+COUNTER_ADD_PARTS = LongOperation("roost.counter_add_parts", dicts.add_parts)
 SET_ADD = Operation("roost.set_add", sets.add)
+SET_ADD_PARTS = LongOperation("roost.set_add_parts", sets.add_parts)
 SET_DISCARD = Operation("roost.set_discard", sets.discard)
+SET_DISCARD_PARTS = LongOperation("roost.set_discard_parts", sets.discard_parts)
 SET_TOGGLE = Operation("roost.set_toggle", sets.toggle)
+SET_TOGGLE_PARTS = LongOperation("roost.set_toggle_parts", sets.toggle_parts)
 SET_KEEP = Operation("roost.set_keep", sets.keep)
+SET_KEEP_PARTS = LongOperation("roost.set_keep_parts", sets.keep_parts)
 SET_POP = Operation("roost.set_pop", sets.pop)
 SET_CLEAR = Operation("roost.set_clear", sets.clear)
 SET_FIND = Operation("roost.set_find", sets.find)
+SET_FIND_PARTS = LongOperation("roost.set_find_parts", sets.find_parts)
 LIST_GET = Operation("roost.list_get", lists.get)
 LIST_SET = Operation("roost.list_set", lists.set_one)
 LIST_INSERT = Operation("roost.list_insert", lists.insert)

@@ -5,10 +5,17 @@ r"""Sets: members in the order of their keys.
 Whether something is in it is one row read; what is added or removed is two rows.
 """
 
+from collections.abc import Callable, Generator
+
 import msgspec
 
 from roost.database import Transaction
+from roost.database.model import Form
 from roost.objects.layouts.heads import END, ITEM, Head, Opened, Shape, open_object
+
+# Many travel in parts, each of which takes about a millisecond: 2.1 us a member (measured with
+# members of 12 bytes, 2026-11-28).
+MEMBERS: Form[bytes] = Form(bytes, "members", len, count_max=400)
 
 
 class SetHead(Head, frozen=True, array_like=True):
@@ -54,6 +61,11 @@ class Members:
         self.count -= 1
         return True
 
+    def toggle(self, member: bytes) -> None:
+        """Take it out if it is in, else put it in."""
+        if not self.discard(member):
+            self.add(member)
+
     def pop(self) -> bytes | None:
         """Take the first one out."""
         row = next(self._tree.keys(first=ITEM + self._low, stop=END, limit=1), None)
@@ -84,6 +96,27 @@ def add(txn: Transaction, shape: Shape, members: list[bytes]) -> int:
     return new
 
 
+def add_parts(
+    txn: Transaction, shape: Shape, parts: list[memoryview]
+) -> Generator[None, None, int]:
+    """As `add`, a part a turn."""
+    held = Members(txn, shape)
+    new = yield from _each_part(parts, held.add)
+    held.save()
+    return new
+
+
+def _each_part(
+    parts: list[memoryview], do: Callable[[bytes], object]
+) -> Generator[None, None, int]:
+    """Do it with each member, a part a turn; how often it was so."""
+    count = 0
+    for part in parts:
+        count += sum(map(bool, map(do, MEMBERS.decode(part))))
+        yield
+    return count
+
+
 def discard(txn: Transaction, shape: Shape, members: list[bytes]) -> int:
     """Take members out; how many were in."""
     held = Members(txn, shape)
@@ -93,12 +126,31 @@ def discard(txn: Transaction, shape: Shape, members: list[bytes]) -> int:
     return gone
 
 
+def discard_parts(
+    txn: Transaction, shape: Shape, parts: list[memoryview]
+) -> Generator[None, None, int]:
+    """As `discard`, a part a turn."""
+    held = Members(txn, shape)
+    gone = yield from _each_part(parts, held.discard)
+    if gone:
+        held.save()
+    return gone
+
+
 def toggle(txn: Transaction, shape: Shape, members: list[bytes]) -> None:
     """Take out of these what is in, and put in what is not."""
     held = Members(txn, shape)
     for it in members:
-        if not held.discard(it):
-            held.add(it)
+        held.toggle(it)
+    held.save()
+
+
+def toggle_parts(
+    txn: Transaction, shape: Shape, parts: list[memoryview]
+) -> Generator[None, None, None]:
+    """As `toggle`, a part a turn; no member may be in two of them."""
+    held = Members(txn, shape)
+    yield from _each_part(parts, held.toggle)
     held.save()
 
 
@@ -109,6 +161,23 @@ def keep(txn: Transaction, shape: Shape, members: list[bytes]) -> None:
     held.clear()
     for it in kept:
         held.add(it)
+    held.save()
+
+
+def keep_parts(
+    txn: Transaction, shape: Shape, parts: list[memoryview]
+) -> Generator[None, None, None]:
+    """As `keep`, a part a turn, and each part once more."""
+    held = Members(txn, shape)
+    kept: list[list[bytes]] = []
+    for part in parts:
+        kept.append([it for it in MEMBERS.decode(part) if held.has(it)])
+        yield
+    held.clear()
+    for some in kept:
+        for it in some:
+            held.add(it)
+        yield
     held.save()
 
 
@@ -132,3 +201,11 @@ def find(txn: Transaction, shape: Shape, members: list[bytes]) -> Found:
     """How many of these are in."""
     held = Members(txn, shape)
     return Found(sum(map(held.has, members)), held.count)
+
+
+def find_parts(
+    txn: Transaction, shape: Shape, parts: list[memoryview]
+) -> Generator[None, None, Found]:
+    """As `find`, a part a turn."""
+    held = Members(txn, shape)
+    return Found((yield from _each_part(parts, held.has)), held.count)

@@ -1,0 +1,101 @@
+"""Things that are many, on their way to the member that leads: in parts, so that nobody is held up.
+
+    part    MessagePack [item, ...]    `count_max` items at most, or PART_BYTES and an item more
+
+They are encoded a part a turn of the loop that asks, each part in bytes of its own; the member that
+leads decodes one when it is its turn (`operations.LongOperation`).
+
+What is done in one step however many parts there are is copying their bytes on their way, a third
+of a millisecond a MiB; they have `Limits.write_set_bytes_max` in all.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import Generic, NamedTuple, TypeVar
+
+import msgspec
+
+from roost.database.errors import Refused
+from roost.errors import UNDECODABLE
+
+# What an entry of a long write has of them, too.
+PART_BYTES = 256 << 10
+T = TypeVar("T")
+E = TypeVar("E")
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Collected(NamedTuple, Generic[E]):
+    """Things on their way: few of them as they are, or else parts."""
+
+    few: list[E]
+    parts: list[memoryview]
+
+
+class Form(Generic[E]):
+    """How things of one type travel."""
+
+    def __init__(
+        self, kind: object, what: str, size_of: Callable[[E], int], *, count_max: int
+    ) -> None:
+        """`kind` is E, and `what` that is called in errors.
+
+        `count_max` of them take a millisecond or two where they arrive.
+        """
+        self._decoder = msgspec.msgpack.Decoder(list[kind])  # type: ignore[valid-type]  # a type, or a union
+        self._what = what
+        self._size_of = size_of
+        self.count_max = count_max
+
+    async def collect(self, given: Iterable[T], encode: Callable[[T], E]) -> Collected[E]:
+        """What `encode` makes of each, a part a turn of the loop.
+
+        They are those that are given now: who has a collection may go on to change it.
+        """
+        left = iter(list(given) if isinstance(given, Collection) else given)
+        few, is_all = self._next_part(left, encode)
+        parts = [] if is_all else [self.encode(few)]
+        while not is_all:
+            await asyncio.sleep(0)
+            part, is_all = self._next_part(left, encode)
+            if part:
+                parts.append(self.encode(part))
+        return Collected([], parts) if len(parts) > 1 else Collected(few, [])
+
+    def _next_part(self, left: Iterator[T], encode: Callable[[T], E]) -> tuple[list[E], bool]:
+        """The next ones, and whether they are the last."""
+        size_of, count_max = self._size_of, self.count_max
+        part: list[E] = []
+        size = 0
+        for given in left:
+            it = encode(given)
+            part.append(it)
+            size += size_of(it)
+            if len(part) >= count_max or size >= PART_BYTES:
+                return part, False
+        return part, True
+
+    def encode(self, part: list[E]) -> memoryview:
+        """A part, on its way."""
+        return memoryview(msgspec.msgpack.encode(part))
+
+    def decode(self, part: memoryview) -> list[E]:
+        """What is in a part.
+
+        Raises:
+            Refused: it is none.
+
+        """
+        try:
+            found: list[E] = self._decoder.decode(part)
+        except UNDECODABLE as error:
+            raise Refused(f"what was sent is no part of {self._what}: {error}") from error
+        return found
+
+
+def pairs_of(rows: Mapping[K, V] | Iterable[tuple[K, V]]) -> Iterable[tuple[K, V]]:
+    """What is given as a mapping, or as pairs; of a dictionary, as it is now."""
+    if type(rows) is dict:
+        return iter(rows.copy().items())  # a fifth of what a list of its pairs takes
+    return rows.items() if isinstance(rows, Mapping) else rows

@@ -1,0 +1,211 @@
+"""Many things in one call: in parts, beside CPython's types; all of it or nothing."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from roost.database import Limits, Operation, Transaction
+from roost.database.builtin import BUILTIN
+from roost.database.rows import TxnRows
+from roost.errors import NotExecuted, OutcomeUnknown
+from roost.objects.aio.objects import Objects
+from roost.objects.layouts import dicts, sets
+from roost.objects.layouts.heads import Shape
+from roost.objects.layouts.operations import OPERATIONS
+from tests.database.databases import Databases, again, with_databases
+from tests.database.test_transaction import empty_txn
+from tests.objects.layouts.test_rows import CountedRows
+from tests.objects.test_mappings import Counters, Dicts, Sets
+
+FEW = 2
+pytestmark = pytest.mark.usefixtures("db", "few_a_part")
+FORMS: list[Any] = [dicts.ROWS, dicts.COUNTS, sets.MEMBERS]
+
+
+@pytest.fixture(scope="module")
+def few_a_part() -> Iterator[None]:
+    """So few a part that nearly every call has several."""
+    with pytest.MonkeyPatch.context() as patch:
+        for form in FORMS:
+            patch.setattr(form, "count_max", FEW)
+        yield
+
+
+class Cluster(Databases):
+    """Members that know the operations of objects."""
+
+    built_in: Mapping[str, Operation[Any, Any]] = {**BUILTIN, **OPERATIONS}
+
+
+TestDictsInParts = Dicts.TestCase
+TestCountersInParts = Counters.TestCase
+TestSetsInParts = Sets.TestCase
+
+
+def slices_of(steps: Iterator[None], rows: CountedRows) -> list[int]:
+    """How many rows each slice reads and writes."""
+    found: list[int] = []
+    while True:
+        rows.read = rows.written = 0
+        is_over = next(steps, rows) is rows
+        found.append(rows.read + rows.written)
+        if is_over:
+            return found
+
+
+@pytest.mark.parametrize(
+    ("do", "form", "items", "row_count"),
+    [
+        (dicts.put_parts, dicts.ROWS, [(b"%d" % it, b"v") for it in range(20)], 3),
+        (dicts.add_parts, dicts.COUNTS, [(b"%d" % it, 1) for it in range(20)], 4),
+        (sets.add_parts, sets.MEMBERS, [b"%d" % it for it in range(20)], 2),
+        (sets.discard_parts, sets.MEMBERS, [b"%d" % it for it in range(20)], 2),
+        (sets.toggle_parts, sets.MEMBERS, [b"%d" % it for it in range(20)], 3),
+        (sets.keep_parts, sets.MEMBERS, [b"%d" % it for it in range(20)], 2),
+        (sets.find_parts, sets.MEMBERS, [b"%d" % it for it in range(20)], 1),
+    ],
+)
+def test_a_slice_has_the_rows_of_a_part(do: Any, form: Any, items: Any, row_count: int) -> None:
+    rows = CountedRows()
+    parts = [form.encode(items[at : at + FEW]) for at in range(0, len(items), FEW)]
+    shape = Shape("objects/a", "kind", "", "")
+    found = slices_of(do(Transaction(rows), shape, parts), rows)
+    assert len(found) >= len(parts)
+    # The head is read with the first part and written with the last.
+    assert max(found) <= FEW * row_count + 2
+
+
+async def after_a_kill(
+    cluster: Cluster, change: Callable[[Objects], Awaitable[object]]
+) -> bool | None:
+    """Kill the leader in the middle of a change; whether it was done, None = it is in doubt."""
+    leader = await cluster.quiet()
+    asking = cluster.databases[(leader + 1) % 3]
+    changing = asyncio.ensure_future(change(Objects(asking)))
+    executor = cluster.members[leader]._parts.executor
+    await cluster.until(lambda: executor._long is not None and executor._long.parts.count >= 5)
+    assert not changing.done()
+    await cluster.crash(leader)
+    try:
+        await changing
+    except NotExecuted:
+        return False
+    except OutcomeUnknown:
+        return None
+    return True
+
+
+@pytest.mark.parametrize("kind", ["dict", "set", "counter"])
+def test_a_leader_that_is_killed_leaves_all_of_it_or_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr("roost.store.long_write.ENTRY_BYTES", 1)  # time passes between slices
+    keys = [str(it) for it in range(40)]
+
+    async def begin(objects: Objects) -> None:
+        await objects.dict("a", key=str, value=int).put("0", 7)
+        await objects.set("a2", member=str).add("x")
+        await objects.counter("a3", key=str).add("0", 7)
+
+    async def change(objects: Objects) -> None:
+        if kind == "dict":
+            await objects.dict("a", key=str, value=int).update(dict.fromkeys(keys, 1))
+        elif kind == "set":
+            await objects.set("a2", member=str).update(keys)
+        else:
+            await objects.counter("a3", key=str).update(keys)
+
+    async def held(objects: Objects) -> object:
+        if kind == "dict":
+            return await objects.dict("a", key=str, value=int).copy()
+        if kind == "set":
+            return await objects.set("a2", member=str).copy()
+        return await objects.counter("a3", key=str).copy()
+
+    before: dict[str, object] = {"dict": {"0": 7}, "set": {"x"}, "counter": {"0": 7}}
+    after: dict[str, object] = {
+        "dict": dict.fromkeys(keys, 1),
+        "set": {"x", *keys},
+        "counter": {**dict.fromkeys(keys, 1), "0": 8},
+    }
+
+    async def story(cluster: Databases) -> None:
+        assert isinstance(cluster, Cluster)
+        first = next(iter(cluster.databases.values()))
+        await again(partial(begin, Objects(first)))
+        is_done = await after_a_kill(cluster, change)
+        await cluster.leader()
+        for database in cluster.databases.values():
+            found = await again(partial(held, Objects(database)))
+            assert found in (before[kind], after[kind])
+            assert is_done is None or is_done == (found == after[kind])
+
+    with_databases(tmp_path, story, kind=Cluster)
+
+
+def test_a_leader_of_an_earlier_version_is_asked_as_it_was(tmp_path: Path) -> None:
+    class Earlier(Cluster):
+        built_in: Mapping[str, Operation[Any, Any]] = {
+            name: it for name, it in Cluster.built_in.items() if not name.endswith("_parts")
+        }
+
+    async def story(cluster: Databases) -> None:
+        (database,) = cluster.databases.values()
+        objects = Objects(database)
+        rows = {str(it): it for it in range(5 * FEW)}
+        await again(lambda: objects.dict("a", key=str, value=int).update(rows))
+        assert await objects.dict("a", key=str, value=int).copy() == rows
+        members = objects.set("b", member=str)
+        await again(lambda: members.update(rows))
+        await again(lambda: members.intersection_update(list(rows)[3:], list(rows)[:8]))
+        assert await members.copy() == set(list(rows)[3:8])
+        assert await members.issubset(rows)
+
+    with_databases(tmp_path, story, size=1, kind=Earlier)
+
+
+def test_what_is_given_may_change_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encode = dicts.ROWS.encode
+    made: list[int] = []
+
+    def noted(part: list[dicts.Row]) -> memoryview:
+        made.append(len(part))
+        return encode(part)
+
+    monkeypatch.setattr(dicts.ROWS, "encode", noted)
+
+    async def story(cluster: Databases) -> None:
+        (database,) = cluster.databases.values()
+        objects = Objects(database)
+        numbers = dict.fromkeys(range(9), 1)
+        updating = asyncio.ensure_future(objects.dict("a", key=int, value=int).update(numbers))
+        adding = asyncio.ensure_future(objects.set("b", member=int).update(numbers))
+        while not made:
+            await asyncio.sleep(0)
+        assert not updating.done()
+        numbers.clear()
+        await asyncio.gather(updating, adding)
+        assert await objects.dict("a", key=int, value=int).copy() == dict.fromkeys(range(9), 1)
+        assert await objects.set("b", member=int).copy() == set(range(9))
+
+    with_databases(tmp_path, story, size=1, kind=Cluster)
+
+
+def test_run_at_once_it_writes_the_same() -> None:
+    """As a part of another operation."""
+    shape = Shape("objects/a", "dict", "", "")
+    rows = [(b"%d" % it, b"v") for it in range(9)]
+    in_parts, at_once = empty_txn(), empty_txn()
+    OPERATIONS["roost.dict_put_parts"](
+        Transaction(TxnRows(in_parts, Limits())),
+        shape,
+        [dicts.ROWS.encode(rows[:4]), dicts.ROWS.encode(rows[4:])],
+    )
+    dicts.put(Transaction(TxnRows(at_once, Limits())), shape, rows)
+    assert in_parts.encode() == at_once.encode()
