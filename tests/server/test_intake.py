@@ -120,6 +120,9 @@ class Socket(asyncio.Transport):
     def is_closing(self) -> bool:
         return False
 
+    def close(self) -> None:
+        self.is_aborted = True
+
     def abort(self) -> None:
         self.is_aborted = True
 
@@ -167,6 +170,33 @@ def test_a_thousand_requests_of_one_client_take_many_turns_and_another_waits_for
         while len(handled) < 1001:
             await asyncio.sleep(0)
         assert sockets[0].is_read
+
+    asyncio.run(main())
+
+
+def test_what_breaks_the_rules_has_used_its_part_of_the_turn() -> None:
+    """Sixteen that came together, each to be cut off, took a turn of 30 ms."""
+
+    async def main() -> None:
+        server = GrpcServer({}, message_bytes_max=1000, unread_bytes_max=1 << 20)
+        sockets = [Socket(), Socket()]
+        protocols = [GrpcProtocol(server, lambda _it: None) for _ in sockets]
+        hostile = PREFACE + b"".join(
+            (
+                f.frame(f.HEADERS, 0, 1, HEADERS),
+                f.frame(f.CONTINUATION, 0, 1, b"\x00\x01x\x01y" * 3000),
+            )
+        )
+        for protocol, socket in zip(protocols, sockets, strict=True):
+            protocol.connection_made(socket)
+            protocol.data_received(hostile)
+        assert [it.is_aborted for it in sockets] == [True, False]
+        assert server.intake.budget() == 0
+        turns = 0
+        while not sockets[1].is_aborted:
+            await asyncio.sleep(0)
+            turns += 1
+        assert turns <= 2
 
     asyncio.run(main())
 

@@ -211,6 +211,8 @@ class GrpcProtocol:
             has_more = self.h2.receive(data, budget)
         except ConnectionBroken as error:
             logger.info("client connection closed: %s (%s)", error.text, error.code.name)
+            # What it has cost until then is of this turn: others may come who do the same.
+            self.server.intake.note(self, self.h2.spent, has_more=False)
             self._go_away(error.code, error.text)
             return
         has_more |= self._left is not None

@@ -214,6 +214,19 @@ def test_header_blocks_without_end_are_bounded_for_one_and_for_all() -> None:
     assert unfinished.free_bytes == Unfinished().free_bytes
 
 
+def test_each_field_of_a_header_block_costs_however_small_it_is() -> None:
+    plain = b"".join(encode_literal(name.encode(), value.encode()) for name, value in HEADERS)
+    small = 900
+    block = plain + b"\x00\x01x\x01y" * small
+    server = Connection(Owner())
+    frames = [
+        f.frame(f.HEADERS, f.END_HEADERS | f.END_STREAM, 2 * number + 1, block)
+        for number in range(3)
+    ]
+    assert server.receive(PREFACE + f.settings({}) + b"".join(frames), budget=small // 2)
+    assert small <= server.spent < 2 * small, "it is one block"
+
+
 def test_reading_stops_where_its_budget_ends_and_goes_on() -> None:
     owner = Owner()
     server = Connection(owner)

@@ -41,7 +41,7 @@ FRAME_BYTES_SENT_MAX: Final = 32 << 10
 _ENTRIES_PER_CONTROL: Final = 64
 _MOVED_PER_CONTROL: Final = 64
 BUDGET_MAX: Final = 1 << 60
-# Decoding sixteen bytes of headers costs a unit of the budget.
+# Decoding sixteen bytes of headers costs a unit of the budget, and each field one at least.
 _DECODED_PER_UNIT_LOG2: Final = 4
 # What is larger than the list of headers may be is read to its end, for the sake of the table.
 HEADER_BLOCK_BYTES_MAX: Final = 2 << 20
@@ -335,13 +335,14 @@ class Connection(Outgoing):
 
     def _read_part(self, part: bytes) -> None:
         """Decode as much of a header block as has come."""
-        self.spent += len(part) >> _DECODED_PER_UNIT_LOG2
         self._block_bytes += len(part)
         before = self._decoder.rest_bytes
         try:
             self._decoder.feed(part)
         except HpackError as error:
             raise ConnectionBroken(ErrorCode.COMPRESSION_ERROR, str(error)) from error
+        finally:
+            self.spent += max(self._decoder.fed_count, len(part) >> _DECODED_PER_UNIT_LOG2)
         self._unfinished.free_bytes -= _unfree(self._decoder.rest_bytes) - _unfree(before)
         if self._block_bytes > HEADER_BLOCK_BYTES_MAX or self._unfinished.free_bytes < 0:
             raise ConnectionBroken(ErrorCode.ENHANCE_YOUR_CALM, "a header block is too large")
