@@ -12,7 +12,7 @@ from roost.errors import CallerGone, ModelRefused
 from roost.member.operation import Changing
 from roost.member.pipeline.executor import Executor
 from roost.member.pipeline.making import BATCH_COST_MAX, TURN_COST_MAX, Making
-from roost.outcome import Outcome
+from roost.outcome import Outcome, ReadDone
 from roost.store import HeldView, InlineKeeper, Long, Steps, Store, StoreConfig, Txn
 from roost.store.stack import FREED_COUNT
 from tests.member.pipeline.test_executor import StubCore, ignore, make, make_tree
@@ -235,6 +235,19 @@ class Log(StubCore):
     def __init__(self, first_index: int) -> None:
         super().__init__()
         self.first_index = first_index
+        self._asked: list[tuple[int, ReadDone]] = []
+
+    def barrier(self, index: int, done: ReadDone) -> None:
+        """Confirmed at once, and told when it is applied."""
+        self._asked.append((index, done))
+
+    def confirm(self, store: Store) -> None:
+        asked, self._asked = self._asked, []
+        for index, done in asked:
+            if index <= store.applied_index:
+                done(None)
+            else:
+                self._asked.append((index, done))
 
     def propose(self, payload: bytes) -> int:
         self.proposed.append(payload)
@@ -244,6 +257,7 @@ class Log(StubCore):
         while (place := store.applied_index + 1 - self.first_index) < len(self.proposed):
             store.apply(store.applied_index + 1, self.proposed[place], self.term)
             executor.on_applied(store.applied_index, self.term)
+        self.confirm(store)
 
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -258,7 +272,7 @@ def test_it_is_as_if_they_had_run_one_after_another(
     store.apply(store.applied_index + 1, clear.encode())
     core, heard, held = Log(store.applied_index + 1), dict[int, str](), list[HeldView]()
     executor = make(store, core, batch_count_max=7)
-    executor._barrier = lambda _index, done: done(None)
+    executor._barrier = core.barrier
     executor.open()
     model, expected = "", dict[int, str]()
 
@@ -301,6 +315,7 @@ def test_it_is_as_if_they_had_run_one_after_another(
     while executor.queue_count or executor.inflight_count:
         executor.run()
         core.apply(store, executor)
+    core.confirm(store)
     for it in held:
         it.close()
     assert heard == expected

@@ -12,8 +12,10 @@ to come, client by client, rights and all; what they see then is no older than w
 An answer up to WHOLE_BYTES_MAX is sent whole; a longer one in parts, and its read rests while the
 client does not take them.
 
-Full?  UNBEGUN_MAX wait to be begun, of a client as many as there is room left for; and there are
-READS_MAX long reads; more are refused (`Overloaded`, etcd: too many requests).
+Full?  UNBEGUN_MAX wait to be begun, of a client as many as there is room left for; more are refused
+(`Overloaded`, etcd: too many requests).  There are READS_MAX long reads, and no client has more
+than there are places left.  What turns out to be long when its client has no place is begun anew
+when a read of that client has ended: nothing of it was sent before.
 While as many states are held as can be, reads wait for one, in the order in which they came; they
 are begun anew then, rights and all.  What answers keep in memory is bounded by `room`.  A client
 that takes nothing for REST_S_MAX, and a state that is held for too long, end a read with an error.
@@ -23,6 +25,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
+from itertools import chain
 from typing import Protocol
 
 from roost.call import Call
@@ -44,6 +47,8 @@ INLINE_UNITS = 500
 TURN_UNITS = 250
 # What it costs to begin one, and to look whether one that has waited still may be begun.
 _BEGIN_UNITS, _LOOK_UNITS = 20, 5
+# At so many clients that had no place for a read is looked again in a turn.
+OWNERS_A_TURN = 10
 WHOLE_BYTES_MAX = 256 << 10
 # Of an answer; nobody can read a longer message, nor can its length be said.
 MESSAGE_BYTES_MAX = (1 << 31) - 1
@@ -55,8 +60,9 @@ BEGUN_COUNT_MAX = 3
 _NO_BOUND = 1 << 60
 # What a unit of work weighs among flows, as if it were so many bytes that were sent.
 _BYTES_PER_UNIT = 32
-# What a step yields that can go on only when the client has taken something.
-REST = -1
+# What a step yields that can go on only when the client has taken something, and one behind which
+# the answer is sent in parts.
+REST, PARTS = -1, -2
 Steps = Generator[int, None, None]
 
 
@@ -130,6 +136,10 @@ class LongReads:
         # What is in it is bounded before it comes in: see `_has_place`.
         self._turns: FairQueue[LongRead] = FairQueue(count_max=_NO_BOUND, bytes_max=_NO_BOUND)
         self.room = Room(memory.share(ROOM_BYTES_MAX, 8))
+        # Those whose clients had no place for them, by owner; and at how many of these is to be
+        # looked again, for something has ended.
+        self._placeless: dict[str, deque[LongRead]] = {}
+        self._look_count = 0
         # All that have begun and not ended: in line, or resting.
         self._begun: dict[LongRead, None] = {}
         self._is_due = self._is_stopped = False
@@ -138,12 +148,13 @@ class LongReads:
     @property
     def count(self) -> int:
         """How many there are."""
-        return len(self._begun) + len(self._waiting) + len(self._unbegun)
+        return len(self._begun) + self.waiting_count
 
     @property
     def waiting_count(self) -> int:
         """How many of them wait until a state can be held, or they can be begun."""
-        return len(self._waiting) + len(self._unbegun)
+        placeless = sum(map(len, self._placeless.values()))
+        return len(self._waiting) + len(self._unbegun) + placeless
 
     @property
     def has_left(self) -> bool:
@@ -184,8 +195,10 @@ class LongReads:
             if cost is None:
                 self._left -= read.last_cost
                 return
+            if cost == PARTS and not self._has_place(read):
+                break
             is_resting = cost == REST
-            if not is_resting:
+            if cost > 0:
                 units += cost
                 self._left -= cost
         self._go_on_later(read, is_resting=is_resting)
@@ -194,9 +207,10 @@ class LongReads:
         """End all of them."""
         self._is_stopped = True
         waiting, self._waiting = self._waiting, deque()
+        placeless, self._placeless = chain(*self._placeless.values()), {}
         for read in (*self._begun, *waiting):
             self._fail(read, Stopped("the member stops"))
-        for read in self._unbegun.take_all():
+        for read in (*self._unbegun.take_all(), *placeless):
             fail(read.call, Stopped("the member stops"))
 
     def _begin_anew(self, read: LongRead) -> None:
@@ -214,8 +228,9 @@ class LongReads:
 
     def _go_on_later(self, read: LongRead, *, is_resting: bool) -> None:
         """It is long: make its state last, or wait until that can be."""
-        if not self._has_place(read):
-            self._fail(read, Overloaded("too many long reads"))
+        if not read.is_sending and not self._has_place(read):
+            self._end(read)
+            self._wait_for_place(read)
         elif not read.view.is_over and not self._store.held_views.has_room:
             self._end(read)
             self._wait(read)
@@ -228,11 +243,38 @@ class LongReads:
             else:
                 self._line_up(read, INLINE_UNITS)
 
+    def _wait_for_place(self, read: LongRead) -> None:
+        if self.waiting_count >= UNBEGUN_MAX:
+            fail(read.call, Overloaded("too many reads wait"))
+            return
+        read.begun_count -= 1  # it has lost nothing
+        self._placeless.setdefault(read.call.flow.owner, deque()).append(read)
+
+    def _begin_placeless(self) -> None:
+        """Begin those that have a place now: some clients a turn, all when a read has ended."""
+        for _ in range(OWNERS_A_TURN):
+            self._look_count = min(self._look_count, len(self._placeless))
+            if not self._look_count:
+                return
+            owner = next(iter(self._placeless))
+            line = self._placeless.pop(owner)
+            while line and self._left > 0 and self._has_place(line[0]):
+                self._begin_anew(line.popleft())
+            if line:
+                line.extend(self._placeless.pop(owner, ()))
+                self._placeless[owner] = line
+            if self._left <= 0:
+                return  # this one is looked at again
+            self._look_count -= 1
+
     def _has_place(self, read: LongRead) -> bool:
         """Whether there may be one more: no client has more than there are places left."""
+        count = len(self._begun) + len(self._waiting)
+        if 2 * count < READS_MAX:
+            return True
         owner = read.call.flow.owner
-        long = (*self._begun, *self._waiting)
-        return sum(it.call.flow.owner == owner for it in long) < READS_MAX - len(long)
+        own = sum(it.call.flow.owner == owner for it in chain(self._begun, self._waiting))
+        return own < READS_MAX - count
 
     def _line_up(self, read: LongRead, units: int) -> None:
         """Have it go on when it is its client's turn; its last step has cost so much."""
@@ -272,6 +314,9 @@ class LongReads:
     def _end(self, read: LongRead) -> None:
         """Hold nothing for it any more."""
         self._begun.pop(read, None)
+        if self._placeless:
+            self._look_count = len(self._placeless)
+            self._schedule()
         if read.resting is not None:
             read.resting.cancel()
             read.resting = None
@@ -315,6 +360,7 @@ class LongReads:
             self._begin_anew(self._waiting.popleft())
         while len(self._unbegun) and self._left > 0:
             self._begin_anew(self._unbegun.take())
+        self._begin_placeless()
         units = 0
         while len(self._turns) and units < TURN_UNITS:
             read = self._turns.take()
@@ -323,9 +369,10 @@ class LongReads:
             if cost == REST:
                 self._rest(read)
             elif cost is not None:
-                self._line_up(read, cost)
+                self._line_up(read, max(1, cost))
         is_waited_for = len(self._unbegun) or (self._waiting and held_views.has_room)
-        if len(self._turns) or is_waited_for or self._left < INLINE_UNITS // 2:
+        is_spent = self._left < INLINE_UNITS // 2
+        if len(self._turns) or is_waited_for or self._look_count or is_spent:
             self._schedule()
 
 
@@ -342,6 +389,7 @@ def answered(read: LongRead, headed: bytes, reading: Reading) -> Steps:
         if size <= WHOLE_BYTES_MAX:
             yield from _answered_whole(call, headed, reading)
             return
+        yield PARTS
         read.is_sending = True
         sending = call.reply_in_parts(size)
         sending.on_drain = read.wake
