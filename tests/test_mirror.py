@@ -50,7 +50,6 @@ SHOWN_BY = {
     "cli/forms": "cli/test_settings.py",
     "cli/hello": "cli/test_serve.py cli/test_ending.py",
     "cli/interrupts": "cli/test_ending.py cli/test_lock.py",
-    "cli/logs": "cli/test_serve.py",
     "cli/main": "cli/test_imports.py cli/test_commands.py",
     "cli/log_level": "cli/test_v2.py",
     "cli/pages": "cli/test_v2.py",

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor
 
 _LEVELS = {
     "debug": logging.DEBUG,
@@ -29,6 +29,7 @@ def configure_logs(level: str, log_format: str, outputs: Sequence[str] = ("defau
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
         structlog.stdlib.ExtraAdder(),
+        _without_what_others_made,
         structlog.processors.format_exc_info,
     ]
     renderer: Processor
@@ -47,6 +48,13 @@ def configure_logs(level: str, log_format: str, outputs: Sequence[str] = ("defau
     root = logging.getLogger()
     root.handlers = handlers
     root.setLevel(_LEVELS[level])
+
+
+def _without_what_others_made(_logger: object, _name: str, event: EventDict) -> EventDict:
+    """Leave out what the formatter of another handler has put into the record: it is said twice."""
+    event.pop("message", None)
+    event.pop("asctime", None)
+    return event
 
 
 def _handler(output: str) -> logging.Handler:
