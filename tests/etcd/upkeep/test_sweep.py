@@ -10,6 +10,8 @@ from roost.etcd.upkeep import sweep
 from roost.etcd.upkeep.sweep import SLICE_OPERATION
 from roost.outcome import ReadDone
 from roost.proto import rpc_pb2 as pb
+from roost.store import Long, Txn
+from roost.store.observers import Observers
 from tests.etcd.replica import Answer, LocalFiles, LocalReplica
 
 
@@ -78,3 +80,83 @@ def test_how_far_a_removal_is_is_said_until_it_is_over(replica: LocalReplica) ->
     assert (amid.removed_count > 0, amid.seconds) == (True, 5.0)
     while services.removal() is not None:
         replica.transact_nowait(SLICE_OPERATION, b"", lambda _outcome: None)
+
+
+def compact_and_wait(services: etcd.Services, revision: int) -> Answer:
+    """Compact, and be answered when what was compacted is gone."""
+    answer = Answer()
+    route = services.routes()[b"/etcdserverpb.KV/Compact"]
+    assert isinstance(route, Unary)
+    request = pb.CompactionRequest(revision=revision, physical=True)
+    route.handle(answer, request.SerializeToString())
+    return answer
+
+
+def slices(replica: LocalReplica, services: etcd.Services) -> None:
+    while services.removal() is not None:
+        replica.transact_nowait(SLICE_OPERATION, b"", lambda _outcome: None)
+
+
+def test_a_removal_whose_last_slice_is_long_is_over(
+    replica: LocalReplica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It passes what the last compaction has removed; its entry does not have the mark in it."""
+    services = etcd.Services(replica, replica.store)
+    put = pb.PutRequest(key=b"key", value=b"x").SerializeToString()
+    for _ in range(2000):
+        call(services, "Put", put)
+    assert compact_and_wait(services, 2001).message is not None
+    for _ in range(3):
+        call(services, "Put", put)
+    replica.leader_id = 0  # so that it does not go on by itself
+    longs, run_long = list[bytes](), replica.run_long
+
+    def counted(long: Long, txn: Txn) -> bytes:
+        longs.append(run_long(long, txn))
+        return longs[-1]
+
+    monkeypatch.setattr(replica, "run_long", counted)
+    answer = compact_and_wait(services, 2004)
+    assert answer.message is None, "nothing is removed yet"
+    slices(replica, services)
+    assert longs == [b""], "the last slice was a long one"
+    assert answer.message is not None
+
+
+def begin_unseen(replica: LocalReplica, services: etcd.Services) -> None:
+    """Have a removal be there that nobody who observes has seen begin."""
+    put = pb.PutRequest(key=b"key", value=b"x").SerializeToString()
+    for _ in range(3):
+        call(services, "Put", put)
+    replica.leader_id = 0
+    observers, replica.store._observers = replica.store._observers, Observers()
+    call(services, "Compact", pb.CompactionRequest(revision=4).SerializeToString())
+    replica.store._observers = observers
+
+
+def told_at_its_end(services: etcd.Services) -> list[bool]:
+    """Something is in it when whoever waits for the end of the removal was told."""
+    told = list[bool]()
+    call_at_its_end = services._sweep.wait
+    call_at_its_end(lambda: told.append(True))
+    return told
+
+
+def test_what_a_snapshot_has_begun_is_over_when_its_mark_goes(replica: LocalReplica) -> None:
+    """The member did not apply its begin: all that it sees of it is the end."""
+    services = etcd.Services(replica, replica.store)
+    begin_unseen(replica, services)
+    services._read_again()
+    told = told_at_its_end(services)
+    assert not told, "nothing is removed yet"
+    slices(replica, services)
+    assert told == [True]
+
+
+def test_what_was_begun_before_a_start_is_over_when_its_mark_goes(replica: LocalReplica) -> None:
+    begin_unseen(replica, etcd.Services(replica, replica.store))
+    started = etcd.Services(replica, replica.store)
+    told = told_at_its_end(started)
+    assert not told, "nothing is removed yet"
+    slices(replica, started)
+    assert told == [True]

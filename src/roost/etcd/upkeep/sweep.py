@@ -15,7 +15,7 @@ since, and where in the order of keys it stands.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from roost.database.model import Changes, Walk, share_of
+from roost.database.model import Changes, LongChanges, Walk, share_of
 from roost.errors import RoostError
 from roost.etcd.model.alarms import Alarms
 from roost.etcd.model.mvcc import COMPACTING_KEY, Mvcc
@@ -61,7 +61,7 @@ class Sweep:
         self._replica = replica
         self._mvcc = mvcc
         # Where it stood when it was last looked at; None: nothing was left.
-        self._place: bytes | None = None
+        self._place = self._place_now()
         self._is_running = False
         self._waiting: list[Callable[[], None]] = []
         self._ticker = Ticker(LOOK_S, self._go_on)
@@ -77,10 +77,12 @@ class Sweep:
     def on_applied(self, _index: int, changes: Changes) -> None:
         """See whether a compaction began, or its removal ended; called for the tree `meta`."""
         # Every put writes `meta`: the bytes of a few say "certainly not" for less than to look.
+        # A slice that passes much which is gone already is a long one, whose entry has no keys.
         payload = changes.payload
-        if len(payload) <= _SEARCHED_BYTES_MAX and COMPACTING_KEY not in payload:
+        is_searched = len(payload) <= _SEARCHED_BYTES_MAX and not isinstance(changes, LongChanges)
+        if is_searched and COMPACTING_KEY not in payload:
             return
-        place = self._replica.view.get(self._mvcc.meta, COMPACTING_KEY)
+        place = self._place_now()
         if place == self._place:
             return
         self._place = place
@@ -96,7 +98,7 @@ class Sweep:
             return None
         seen = self._look_at()
         view, history = self._replica.view, self._mvcc.history
-        place = view.get(self._mvcc.meta, COMPACTING_KEY) or b""
+        place = self._place_now() or b""
         if seen.ends is None:
             first = Walk(view, history, b"", None).take(1)
             last = view.scan(history, reverse=True, limit=1)
@@ -116,6 +118,7 @@ class Sweep:
 
     def on_switched(self) -> None:
         """A snapshot has replaced everything: perhaps the removal is in it."""
+        self._place = self._place_now()
         if not self._has_work():
             self._finish()
 
@@ -125,8 +128,11 @@ class Sweep:
         if not self._has_work():
             self._finish()
 
+    def _place_now(self) -> bytes | None:
+        return self._replica.view.get(self._mvcc.meta, COMPACTING_KEY)
+
     def _has_work(self) -> bool:
-        return self._replica.view.get(self._mvcc.meta, COMPACTING_KEY) is not None
+        return self._place_now() is not None
 
     def _finish(self) -> None:
         """Make the removal durable, so that sizes are true, and tell who waits."""
