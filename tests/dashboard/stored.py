@@ -48,15 +48,7 @@ class Kept:
         self.closed_count = 0
 
     async def look(self) -> BackupState:
-        return BackupState(
-            place="",
-            interval_s=0,
-            full_interval_s=0,
-            keep_count=0,
-            backups=(),
-            is_cut=False,
-            job=Job(),
-        )
+        return BackupState.of_none(Job())
 
     def job(self) -> Job:
         return Job()

@@ -1,5 +1,6 @@
 """Databases for tests: three members in virtual time, and one store without a member."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from roost.database.aio import Database
 from roost.database.builtin import BUILTIN
 from roost.database.embedded import Bare, Embedded
 from roost.database.operations import by_name
-from roost.errors import NotExecuted
+from roost.errors import NotExecuted, OutcomeUnknown
 from roost.settings import Settings
 from roost.sim.members.loop import run_virtually
 from tests.member.members import Cluster, look_again
@@ -59,6 +60,29 @@ class Databases(Cluster):
         member = self.members.pop(position)
         member.abandon()
         member.journal.abandon()
+
+    async def crash_amidst(
+        self, leader: int, changing: asyncio.Future[Any], part_count: int
+    ) -> bool | None:
+        """Crash who leads when a long write has so many parts, and have another lead.
+
+        Whether it was done; None = nobody knows.
+        """
+        executor = self.members[leader]._parts.executor
+        await self.until(
+            lambda: executor._long is not None and executor._long.parts.count >= part_count
+        )
+        assert not changing.done()
+        await self.crash(leader)
+        is_done: bool | None = True
+        try:
+            await changing
+        except NotExecuted:
+            is_done = False
+        except OutcomeUnknown:
+            is_done = None
+        await self.leader()
+        return is_done
 
     async def close_all(self) -> None:
         """Close every member."""

@@ -25,7 +25,6 @@ from roost.database.committing import (
 )
 from roost.database.optimistic import KeyRead, RangeRead, Read, digest_of, digest_of_value
 from roost.database.rows import TxnRows
-from roost.errors import NotExecuted, OutcomeUnknown
 from tests.database.databases import Databases, again, with_databases
 from tests.database.test_transaction import empty_txn
 from tests.objects.layouts.test_rows import CountedRows
@@ -239,18 +238,7 @@ def test_a_leader_that_is_killed_leaves_all_of_it_or_nothing(
         asking = cluster.databases[(leader + 1) % 3]
         await again(partial(asking.tree("t").put, b"old", b"1"))
         changing = asyncio.ensure_future(change(asking))
-        executor = cluster.members[leader]._parts.executor
-        await cluster.until(lambda: executor._long is not None and executor._long.parts.count >= 5)
-        assert not changing.done()
-        await cluster.crash(leader)
-        is_done: bool | None = True
-        try:
-            await changing
-        except NotExecuted:
-            is_done = False
-        except OutcomeUnknown:
-            is_done = None
-        await cluster.leader()
+        is_done = await cluster.crash_amidst(leader, changing, 5)
         for database in cluster.databases.values():
             found = await again(partial(content, database))
             assert found in ({b"old": b"1"}, {b"%d" % it: b"new" for it in range(60)})

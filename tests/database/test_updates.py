@@ -34,7 +34,6 @@ from roost.database.parts import PART_BYTES
 from roost.database.rows import Row, TxnRows
 from roost.database.runner import Runner
 from roost.database.updates import PART_ROWS, PUT_PARTS, ROWS, collect
-from roost.errors import NotExecuted, OutcomeUnknown
 from roost.sim.members.loop import run_virtually
 from roost.store import (
     PARTS_ID,
@@ -345,20 +344,7 @@ def test_a_leader_that_is_killed_leaves_all_rows_or_none(
         tree = asking.tree("rows", key=int)
         await again(partial(tree.put, 0, b"old"))
         updating = asyncio.ensure_future(tree.update(rows))
-        executor = cluster.members[leader]._parts.executor
-        await cluster.until(
-            lambda: executor._long is not None and executor._long.parts.count >= part_count
-        )
-        assert not updating.done()
-        await cluster.crash(leader)
-        is_done: bool | None = True
-        try:
-            await updating
-        except NotExecuted:
-            is_done = False
-        except OutcomeUnknown:
-            is_done = None
-        await cluster.leader()
+        is_done = await cluster.crash_amidst(leader, updating, part_count)
         for database in cluster.databases.values():
             held = await again(partial(content, database))
             assert held in ({0: b"old"}, rows)

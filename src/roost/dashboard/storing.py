@@ -171,6 +171,19 @@ class BackupState(msgspec.Struct, frozen=True, kw_only=True):
     is_cut: bool
     job: Job
 
+    @classmethod
+    def of_none(cls, job: Job) -> "BackupState":
+        """Where none are kept."""
+        return cls(
+            place="",
+            interval_s=0,
+            full_interval_s=0,
+            keep_count=0,
+            backups=(),
+            is_cut=False,
+            job=job,
+        )
+
 
 class BackupNamed(msgspec.Struct, frozen=True):
     """A backup of those that are there."""

@@ -21,7 +21,7 @@ from roost.memory_limit import Limit, Taken
 from roost.outcome import Outcome
 from roost.raft import DropReason, ProposalDropped
 from roost.slices import Slices
-from roost.store import InlineKeeper, Long, Steps, Store, StoreConfig, Txn
+from roost.store import HeldView, InlineKeeper, Long, Steps, Store, StoreConfig, Txn
 from roost.store.stack import FREED_COUNT
 
 pytestmark = pytest.mark.pure("its core is a fake")
@@ -418,6 +418,25 @@ def test_a_long_operation_behind_what_was_not_proposed_is_asked_again(store: Sto
     assert executor.queue_count == 0
 
 
+def old_and_new(store: Store, *, is_held: bool) -> HeldView:
+    """A key has an old value and, beside so many others that a flush frees them, a new one."""
+    tree = store.tree("things").id
+
+    def write(value: bytes, count: int) -> None:
+        txn = store.begin()
+        txn.put(tree, b"key", value)
+        for number in range(count):
+            txn.put(tree, b"other %d" % number, b"")
+        store.apply(store.applied_index + 1, txn.encode())
+
+    write(b"old", 0)
+    held = store.hold()
+    if not is_held:
+        held.close()
+    write(b"new", 2 * FREED_COUNT)
+    return held
+
+
 @pytest.mark.parametrize("is_held", [False, True])
 def test_a_long_operation_reads_the_newest_whatever_goes_into_the_file_meanwhile(
     store: Store,
@@ -432,18 +451,7 @@ def test_a_long_operation_reads_the_newest_whatever_goes_into_the_file_meanwhile
             yield
         return b"long"
 
-    def write(key: bytes, value: bytes, count: int) -> None:
-        txn = store.begin()
-        txn.put(tree, key, value)
-        for number in range(count):
-            txn.put(tree, b"other %d" % number, b"")
-        store.apply(store.applied_index + 1, txn.encode())
-
-    write(b"key", b"old", 0)
-    held = store.hold()
-    if not is_held:
-        held.close()
-    write(b"key", b"new", 2 * FREED_COUNT)
+    held = old_and_new(store, is_held=is_held)
     executor = make(store, StubCore())
     executor.open()
     executor.submit("long", lambda _txn, _body: Long(steps), b"", ignore)

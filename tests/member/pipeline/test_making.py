@@ -1,8 +1,6 @@
 """A batch that takes a few turns: one entry, of one state, whatever happens between the turns."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from uuid import UUID
+from collections.abc import Callable
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,21 +11,45 @@ from roost.member.operation import Changing
 from roost.member.pipeline.executor import Executor
 from roost.member.pipeline.making import BATCH_COST_MAX, TURN_COST_MAX, Making
 from roost.outcome import Outcome, ReadDone
-from roost.store import HeldView, InlineKeeper, Long, Steps, Store, StoreConfig, Txn
-from roost.store.stack import FREED_COUNT
-from tests.member.pipeline.test_executor import StubCore, ignore, make, make_tree
+from roost.store import HeldView, Long, Steps, Store, Txn
+from tests.member.pipeline.test_executor import StubCore, ignore, make, old_and_new, store
 
+__all__ = ["store"]
 pytestmark = pytest.mark.pure("its core is a fake")
 
 A_TURN = 4
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    made = Store.open(config=StoreConfig(), keeper=InlineKeeper(tmp_path, is_synced=False))
-    made.bootstrap(make_tree, guid=UUID(int=1))
-    yield made
-    made.close()
+class Log(StubCore):
+    """Its entries stand behind what the store has applied already."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__()
+        self._store = store
+        self.first_index = store.applied_index + 1
+        self._asked: list[tuple[int, ReadDone]] = []
+
+    def barrier(self, index: int, done: ReadDone) -> None:
+        """Confirmed at once, and told when it is applied."""
+        self._asked.append((index, done))
+
+    def confirm(self) -> None:
+        asked, self._asked = self._asked, []
+        for index, done in asked:
+            if index <= self._store.applied_index:
+                done(None)
+            else:
+                self._asked.append((index, done))
+
+    def propose(self, payload: bytes) -> int:
+        self.proposed.append(payload)
+        return self.first_index + len(self.proposed) - 1
+
+    def apply(self, executor: Executor) -> None:
+        while (place := self._store.applied_index + 1 - self.first_index) < len(self.proposed):
+            self._store.apply(self._store.applied_index + 1, self.proposed[place], self.term)
+            executor.on_applied(self._store.applied_index, self.term)
+        self.confirm()
 
 
 def costly(store: Store, ran: list[bytes]) -> Callable[[Txn, bytes], bytes]:
@@ -44,9 +66,9 @@ def costly(store: Store, ran: list[bytes]) -> Callable[[Txn, bytes], bytes]:
     return operation
 
 
-def begin(store: Store, count: int) -> tuple[Executor, StubCore, list[bytes], list[Outcome]]:
+def begin(store: Store, count: int) -> tuple[Executor, Log, list[bytes], list[Outcome]]:
     """Have so many costly operations wait, and run one turn."""
-    core, ran, heard = StubCore(), list[bytes](), list[Outcome]()
+    core, ran, heard = Log(store), list[bytes](), list[Outcome]()
     executor = make(store, core)
     executor.open()
     operation = costly(store, ran)
@@ -54,12 +76,6 @@ def begin(store: Store, count: int) -> tuple[Executor, StubCore, list[bytes], li
         executor.submit("put", operation, b"%d" % number, heard.append)
     executor.run()
     return executor, core, ran, heard
-
-
-def apply_all(store: Store, executor: Executor, core: StubCore) -> None:
-    for position in range(store.applied_index - 1, len(core.proposed)):
-        store.apply(position + 2, core.proposed[position], core.term)
-        executor.on_applied(position + 2, core.term)
 
 
 def test_a_batch_takes_as_many_turns_as_it_has_work_and_is_one_entry(store: Store) -> None:
@@ -72,7 +88,7 @@ def test_a_batch_takes_as_many_turns_as_it_has_work_and_is_one_entry(store: Stor
     assert (len(ran), len(core.proposed)) == (turns * A_TURN, 1)
     executor.run()
     assert len(core.proposed) == 2, "the last one has the next batch"
-    apply_all(store, executor, core)
+    core.apply(executor)
     assert heard == [b"", *(b"%d" % it for it in range(turns * A_TURN))]
     assert executor.queue_count == 0
 
@@ -155,23 +171,12 @@ def test_it_sees_the_newest_whatever_goes_into_the_file_between_two_turns(
     """Of a flush the newer layer is emptied; an older one of few keys, or a held one, is not."""
     tree, read = store.tree("things").id, list[bytes | None]()
 
-    def write(value: bytes, count: int) -> None:
-        txn = store.begin()
-        txn.put(tree, b"key", value)
-        for number in range(count):
-            txn.put(tree, b"other %d" % number, b"")
-        store.apply(store.applied_index + 1, txn.encode())
-
     def look(txn: Txn, _body: bytes) -> bytes:
         read.append(txn.get(tree, b"key"))
         txn.cost += TURN_COST_MAX
         return b""
 
-    write(b"old", 0)
-    held = store.hold()
-    if not is_held:
-        held.close()
-    write(b"new", 2 * FREED_COUNT)
+    held = old_and_new(store, is_held=is_held)
     executor = make(store, StubCore())
     executor.open()
     for _ in range(2):
@@ -208,7 +213,7 @@ def test_to_undo_much_ends_a_turn(store: Store) -> None:
             raise ModelRefused(9, "not now")
         return b""
 
-    core = StubCore()
+    core = Log(store)
     executor = make(store, core)
     executor.open()
     for _ in range(512):
@@ -219,7 +224,7 @@ def test_to_undo_much_ends_a_turn(store: Store) -> None:
         longest, before = max(longest, len(ran) - before), len(ran)
     # Of n calls the i-th refused keeps 2 i writes, each of half a row: n * n / 8 rows.
     assert longest**2 / 8 <= TURN_COST_MAX * 1.1
-    apply_all(store, executor, core)
+    core.apply(executor)
     assert len(store.view.scan(tree, limit=1000)) == 512
 
 
@@ -227,37 +232,6 @@ ASKED = st.tuples(st.integers(0, BATCH_COST_MAX), st.booleans())
 STEPS = st.lists(
     st.one_of(ASKED, st.sampled_from(["run", "apply", "flush", "hold", "release"])), max_size=60
 )
-
-
-class Log(StubCore):
-    """Its entries stand behind what the store has applied already."""
-
-    def __init__(self, first_index: int) -> None:
-        super().__init__()
-        self.first_index = first_index
-        self._asked: list[tuple[int, ReadDone]] = []
-
-    def barrier(self, index: int, done: ReadDone) -> None:
-        """Confirmed at once, and told when it is applied."""
-        self._asked.append((index, done))
-
-    def confirm(self, store: Store) -> None:
-        asked, self._asked = self._asked, []
-        for index, done in asked:
-            if index <= store.applied_index:
-                done(None)
-            else:
-                self._asked.append((index, done))
-
-    def propose(self, payload: bytes) -> int:
-        self.proposed.append(payload)
-        return self.first_index + len(self.proposed) - 1
-
-    def apply(self, store: Store, executor: Executor) -> None:
-        while (place := store.applied_index + 1 - self.first_index) < len(self.proposed):
-            store.apply(store.applied_index + 1, self.proposed[place], self.term)
-            executor.on_applied(store.applied_index, self.term)
-        self.confirm(store)
 
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -270,7 +244,7 @@ def test_it_is_as_if_they_had_run_one_after_another(
     clear = store.begin()
     clear.delete_range(tree, b"")
     store.apply(store.applied_index + 1, clear.encode())
-    core, heard, held = Log(store.applied_index + 1), dict[int, str](), list[HeldView]()
+    core, heard, held = Log(store), dict[int, str](), list[HeldView]()
     executor = make(store, core, batch_count_max=7)
     executor._barrier = core.barrier
     executor.open()
@@ -305,7 +279,7 @@ def test_it_is_as_if_they_had_run_one_after_another(
         elif step == "run":
             executor.run()
         elif step == "apply":
-            core.apply(store, executor)
+            core.apply(executor)
         elif step == "flush":
             store.flush()
         elif step == "hold" and not held:
@@ -314,8 +288,8 @@ def test_it_is_as_if_they_had_run_one_after_another(
             held.pop().close()
     while executor.queue_count or executor.inflight_count:
         executor.run()
-        core.apply(store, executor)
-    core.confirm(store)
+        core.apply(executor)
+    core.confirm()
     for it in held:
         it.close()
     assert heard == expected

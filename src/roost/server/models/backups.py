@@ -92,15 +92,7 @@ class BackupDesk:
 
         """
         if self._shelved is None:
-            return BackupState(
-                place="",
-                interval_s=0,
-                full_interval_s=0,
-                keep_count=0,
-                backups=(),
-                is_cut=False,
-                job=self.job(),
-            )
+            return BackupState.of_none(self.job())
         options = self._shelved.options
         listed = await self._asked(Listed, "list")
         return BackupState(
