@@ -27,6 +27,8 @@ class Room {
     this.points = h("div", { id: "points" });
     this.stretch = h("p", { class: "quiet", id: "stretch" });
     this.tools = h("div", {});
+    this.toolsOf = null;
+    this.byHand = h("div", {});
     this.graph.onzoom = ([from, to]) => { this.from = from; this.to = to; doing(() => this.draw())(); };
     const spans = SPANS.map(([name, seconds]) => button(`Last ${name}`, doing(() => {
       this.to = Date.now() / 1000;
@@ -84,6 +86,7 @@ class Room {
       this.graph.show("Nothing is chosen", "", []);
       fill(this.points);
       fill(this.tools);
+      this.toolsOf = null;
       return;
     }
     const said = await page(`/series/query?${queryOf(query, Math.max(100, this.graph.clientWidth))}`);
@@ -96,17 +99,26 @@ class Room {
     this.showTools(query);
   }
 
+  // Whoever types a tag keeps what stands in the field, whatever is drawn meanwhile.
   showTools(query) {
+    this.shown = query;
     const [name] = query.names;
+    if (this.toolsOf !== name) {
+      this.toolsOf = name;
+      fill(this.tools, this.toolsFor(name), this.byHand);
+    }
+    fill(this.byHand, command(`roost series query ${shellText(name)} --window ${query.window} --agg ${query.aggregates.join(",")}${stretchOf(query)}`));
+  }
+
+  toolsFor(name) {
     const tag = field(`Tag of ${name}`);
     const change = (kind) => doing(async () => {
       await page("/series/tags", { method: "POST", body: JSON.stringify({ name, add: [], remove: [], [kind]: [tag.input.value] }) });
       await this.look();
     });
-    fill(this.tools, h("div", { class: "row" }, button("CSV of what is shown", doing(() => this.download(query))), tag.element,
+    return h("div", { class: "row" }, button("CSV of what is shown", doing(() => this.download(this.shown))), tag.element,
       button("Add the tag", change("add")), button("Take the tag away", change("remove")),
-      button("Delete what is shown", doing(() => this.remove(query)), { class: "danger" })),
-    command(`roost series query ${shellText(name)} --window ${query.window} --agg ${query.aggregates.join(",")}${stretchOf(query)}`));
+      button("Delete what is shown", doing(() => this.remove(this.shown)), { class: "danger" }));
   }
 
   async download(query) {
