@@ -1,6 +1,7 @@
 """Many things in one call: in parts, beside CPython's types; all of it or nothing."""
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from roost.database import Limits, Operation, Transaction
+from roost.database import BadArgument, Limits, Operation, Transaction, WriteSetTooLarge
 from roost.database.builtin import BUILTIN
 from roost.database.rows import TxnRows
 from roost.errors import NotExecuted, OutcomeUnknown
@@ -209,3 +210,66 @@ def test_run_at_once_it_writes_the_same() -> None:
     )
     dicts.put(Transaction(TxnRows(at_once, Limits())), shape, rows)
     assert in_parts.encode() == at_once.encode()
+
+
+ENDLESS: list[Callable[[Objects], Awaitable[object]]] = [
+    lambda it: it.dict("a", key=int, value=int).update((at, at) for at in itertools.count()),
+    lambda it: it.counter("b", key=int).update(itertools.count()),
+    lambda it: it.set("c", member=int).update(itertools.count()),
+    lambda it: it.set("c", member=int).isdisjoint(itertools.count()),
+]
+
+
+@pytest.mark.parametrize("ask", ENDLESS)
+def test_what_has_no_end_is_refused_when_it_is_too_much(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ask: Callable[[Objects], Awaitable[object]]
+) -> None:
+    """All of memory was filled with it first."""
+    monkeypatch.setattr("roost.database.parts.PARTS_BYTES_MAX", 20_000)
+
+    async def story(cluster: Databases) -> None:
+        (database,) = cluster.databases.values()
+        with pytest.raises(WriteSetTooLarge, match="20000 bytes: do it in several"):
+            await ask(Objects(database))
+
+    with_databases(tmp_path, story, size=1, kind=Cluster)
+
+
+@pytest.mark.parametrize("number", [1 << 70, 1 << 63, -(1 << 63), 1.5, "1", None, [1]])
+@pytest.mark.parametrize("others", [0, 5 * FEW])
+def test_what_is_no_count_is_said_to_be_none_however_many_there_are(
+    tmp_path: Path, number: Any, others: int
+) -> None:
+    """Of many it was an OverflowError, or went to the member that leads and came back refused."""
+
+    async def story(cluster: Databases) -> None:
+        (database,) = cluster.databases.values()
+        counter = Objects(database).counter("a", key=str)
+        counts = {**dict.fromkeys(map(str, range(others)), 1), "x": number}
+        for ask in (counter.update, counter.subtract):
+            with pytest.raises(BadArgument, match="is no count: they are whole numbers"):
+                await ask(counts)
+        with pytest.raises(BadArgument, match="is no count"):
+            await counter.add("x", number)
+        assert await counter.count() == 0
+
+    with_databases(tmp_path, story, size=1, kind=Cluster)
+
+
+def test_each_of_several_that_are_given_may_change_meanwhile(tmp_path: Path) -> None:
+    """Only the first was looked at as it had been when it was given."""
+
+    async def story(cluster: Databases) -> None:
+        (database,) = cluster.databases.values()
+        members = Objects(database).set("a", member=int)
+        await again(lambda: members.update(range(9)))
+        second = set(range(5))
+
+        def first() -> Iterator[int]:
+            yield from range(5)
+            second.clear()
+
+        await members.intersection_update(first(), second)
+        assert await members.copy() == set(range(5))
+
+    with_databases(tmp_path, story, size=1, kind=Cluster)

@@ -6,7 +6,10 @@ They are encoded a part a turn of the loop that asks, each part in bytes of its 
 leads decodes one when it is its turn (`operations.LongOperation`).
 
 What is done in one step however many parts there are is copying their bytes on their way, a third
-of a millisecond a MiB; they have `Limits.write_set_bytes_max` in all.
+of a millisecond a MiB.
+
+Full?  They have PARTS_BYTES_MAX in all, more than which no operation is sent with: who gives more,
+or has no end, is refused as soon as that is known.
 """
 
 import asyncio
@@ -15,11 +18,15 @@ from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from roost.database.errors import Refused
+from roost.database.codecs import UNENCODABLE
+from roost.database.errors import BadArgument, Refused, WriteSetTooLarge
+from roost.database.limits import WRITE_SET_BYTES_HARD_MAX
 from roost.errors import UNDECODABLE
+from roost.outcome import text_of
 
 # What an entry of a long write has of them, too.
 PART_BYTES = 256 << 10
+PARTS_BYTES_MAX = WRITE_SET_BYTES_HARD_MAX
 T = TypeVar("T")
 E = TypeVar("E")
 K = TypeVar("K")
@@ -44,7 +51,7 @@ class Form(Generic[E]):
         `count_max` of them take a millisecond or two where they arrive.
         """
         self._decoder = msgspec.msgpack.Decoder(list[kind])  # type: ignore[valid-type]  # a type, or a union
-        self._what = what
+        self.what = what
         self._size_of = size_of
         self.count_max = count_max
 
@@ -52,15 +59,23 @@ class Form(Generic[E]):
         """What `encode` makes of each, a part a turn of the loop.
 
         They are those that are given now: who has a collection may go on to change it.
+
+        Raises:
+            WriteSetTooLarge: they are more than one operation can have.
+            BadArgument: what `encode` has made of one cannot travel.
+
         """
         left = iter(list(given) if isinstance(given, Collection) else given)
         few, is_all = self._next_part(left, encode)
         parts = [] if is_all else [self.encode(few)]
+        size = sum(map(len, parts))
         while not is_all:
+            check_size(self.what, size)
             await asyncio.sleep(0)
             part, is_all = self._next_part(left, encode)
             if part:
                 parts.append(self.encode(part))
+                size += len(parts[-1])
         return Collected([], parts) if len(parts) > 1 else Collected(few, [])
 
     def _next_part(self, left: Iterator[T], encode: Callable[[T], E]) -> tuple[list[E], bool]:
@@ -77,8 +92,16 @@ class Form(Generic[E]):
         return part, True
 
     def encode(self, part: list[E]) -> memoryview:
-        """A part, on its way."""
-        return memoryview(msgspec.msgpack.encode(part))
+        """A part, on its way.
+
+        Raises:
+            BadArgument: something in it cannot travel.
+
+        """
+        try:
+            return memoryview(msgspec.msgpack.encode(part))
+        except UNENCODABLE as error:
+            raise BadArgument(f"some {self.what} cannot be sent: {text_of(error)}") from error
 
     def decode(self, part: memoryview) -> list[E]:
         """What is in a part.
@@ -90,8 +113,21 @@ class Form(Generic[E]):
         try:
             found: list[E] = self._decoder.decode(part)
         except UNDECODABLE as error:
-            raise Refused(f"what was sent is no part of {self._what}: {error}") from error
+            raise Refused(f"what was sent is no part of {self.what}: {error}") from error
         return found
+
+
+def check_size(what: str, size: int) -> None:
+    """Refuse what is more than an operation can be sent with.
+
+    Raises:
+        WriteSetTooLarge: it is.
+
+    """
+    if size > PARTS_BYTES_MAX:
+        raise WriteSetTooLarge(
+            f"the {what} of one call have more than {PARTS_BYTES_MAX} bytes: do it in several"
+        )
 
 
 def pairs_of(rows: Mapping[K, V] | Iterable[tuple[K, V]]) -> Iterable[tuple[K, V]]:

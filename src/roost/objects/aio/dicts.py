@@ -4,14 +4,14 @@ import heapq
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from typing import Any, Generic, TypeVar, overload
 
-from roost.database import key_codec, value_codec
+from roost.database import BadArgument, key_codec, value_codec
 from roost.database.aio import Database
 from roost.database.model import pairs_of
 from roost.faces import KeyedWrite, also, translated
 from roost.objects.aio.handle import Bytes, Handle
 from roost.objects.brackets import CountBrackets
 from roost.objects.layouts import operations as ops
-from roost.objects.layouts.dicts import COUNTS, NUMBER_BYTES, ROWS, Count, DictHead, Row
+from roost.objects.layouts.dicts import COUNT_MAX, COUNTS, NUMBER_BYTES, ROWS, Count, DictHead, Row
 from roost.objects.layouts.heads import END, ITEM, OTHER, Shape, tree_of
 from roost.objects.layouts.lists import there
 from roost.objects.orders import MISSING
@@ -222,10 +222,13 @@ class Counter(Keyed[K, int], Generic[K]):
             Refused: the count would have more than 64 bits.
 
         """
-        return await self._ask(ops.COUNTER_ADD, [(self._keys.encode(key), number)])
+        return await self._ask(ops.COUNTER_ADD, [(self._keys.encode(key), _checked(number))])
 
     async def update(self, counts: Mapping[K, int] | Iterable[K]) -> None:
-        """Add counts, or count what is given: all at once.  One round trip; rows as `put`."""
+        """Add counts, or count what is given: all at once.  One round trip; rows as `put`.
+
+        Raises as `add`.
+        """
         await self._add_all(counts, 1)
 
     async def subtract(self, counts: Mapping[K, int] | Iterable[K]) -> None:
@@ -236,7 +239,7 @@ class Counter(Keyed[K, int], Generic[K]):
         few, many, encode = ops.COUNTER_ADD, ops.COUNTER_ADD_PARTS, self._keys.encode
 
         def counted(row: tuple[K, int]) -> Count:
-            return encode(row[0]), sign * row[1]
+            return encode(row[0]), sign * _checked(row[1])
 
         def once(key: K) -> Count:
             return encode(key), sign
@@ -267,3 +270,15 @@ class Counter(Keyed[K, int], Generic[K]):
             for key, count in page:
                 for _ in range(count):
                     yield key
+
+
+def _checked(number: int) -> int:
+    """A number that counts can be raised by, and lowered by.
+
+    Raises:
+        BadArgument: it is none.
+
+    """
+    if not isinstance(number, int) or not -COUNT_MAX <= number <= COUNT_MAX:
+        raise BadArgument(f"{number!r} is no count: they are whole numbers of 64 bits")
+    return number

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 from roost.database import Operation, key_codec
 from roost.database.aio import Database
-from roost.database.model import LongOperation
+from roost.database.model import LongOperation, check_size
 from roost.faces import also, translated
 from roost.objects.aio.handle import Bytes, Handle
 from roost.objects.brackets import SetBrackets
@@ -33,16 +33,22 @@ class Set(Handle, Generic[V]):
     async def _encoded(
         self, others: Iterable[Iterable[V]], among: Collection[bytes] | None = None
     ) -> dict[bytes, None]:
-        """Each of the members of all that is `among` others, once; some a turn."""
+        """Each of the members of all that is `among` others, once; some a turn.
+
+        Raises:
+            WriteSetTooLarge: they are more than one operation can have.
+
+        """
         encode = self._members.encode
         found: dict[bytes, None] = {}
-        # They are those of now: who has a collection may go on to change it.
-        given = [list(it) if isinstance(it, Collection) else it for it in others]
-        for count, it in enumerate(chain.from_iterable(given), 1):
+        size = 0
+        for count, it in enumerate(chain.from_iterable(others), 1):
             member = encode(it)
-            if among is None or member in among:
+            if member not in found and (among is None or member in among):
                 found[member] = None
+                size += len(member) + 1  # each has a head of a byte at least, on its way
             if not count % ENCODED_A_TURN:
+                check_size(MEMBERS.what, size)
                 await asyncio.sleep(0)
         return found
 
@@ -107,11 +113,11 @@ class Set(Handle, Generic[V]):
 
         Very many are sent, and put, in parts.
         """
-        await self._ask_all(ops.SET_ADD, ops.SET_ADD_PARTS, await self._encoded(others))
+        await self._ask_all(ops.SET_ADD, ops.SET_ADD_PARTS, await self._encoded(_of_now(others)))
 
     async def difference_update(self, *others: Iterable[V]) -> None:
         """Take all of these out, at once.  Costs as `update`."""
-        members = await self._encoded(others)
+        members = await self._encoded(_of_now(others))
         await self._ask_all(ops.SET_DISCARD, ops.SET_DISCARD_PARTS, members)
 
     async def intersection_update(self, *others: Iterable[V]) -> None:
@@ -120,19 +126,20 @@ class Set(Handle, Generic[V]):
         One round trip; a row for each that could stay, and two, however many go.
         """
         if others:
-            kept = await self._encoded(others[:1])
-            for it in others[1:]:
+            first, *rest = _of_now(others)
+            kept = await self._encoded([first])
+            for it in rest:
                 kept = await self._encoded([it], kept)
             await self._ask_all(ops.SET_KEEP, ops.SET_KEEP_PARTS, kept)
 
     async def symmetric_difference_update(self, other: Iterable[V]) -> None:
         """Of these, take out what is in and put in what is not.  Costs as `update`."""
-        members = await self._encoded([other])
+        members = await self._encoded(_of_now([other]))
         await self._ask_all(ops.SET_TOGGLE, ops.SET_TOGGLE_PARTS, members)
 
     async def isdisjoint(self, other: Iterable[V]) -> bool:
         """Whether none of these is in.  One round trip; a row read for each."""
-        return not (await self._find(await self._encoded([other]))).held
+        return not (await self._find(await self._encoded(_of_now([other])))).held
 
     async def _find(self, members: Collection[bytes]) -> Found:
         """How many of these are in."""
@@ -140,12 +147,12 @@ class Set(Handle, Generic[V]):
 
     async def issuperset(self, other: Iterable[V]) -> bool:
         """Whether all of these are in.  Costs as `isdisjoint`."""
-        members = await self._encoded([other])
+        members = await self._encoded(_of_now([other]))
         return (await self._find(members)).held == len(members)
 
     async def issubset(self, other: Iterable[V]) -> bool:
         """Whether there are no others than these.  Costs as `isdisjoint`."""
-        found = await self._find(await self._encoded([other]))
+        found = await self._find(await self._encoded(_of_now([other])))
         return found.held == found.count
 
     async def pages(self) -> AsyncGenerator[list[V], None]:
@@ -168,3 +175,8 @@ class Set(Handle, Generic[V]):
     async def copy(self) -> set[V]:
         """All members as a plain set, of one state; read as `pages`."""
         return {it async for page in self.pages() for it in page}
+
+
+def _of_now(others: Iterable[Iterable[V]]) -> list[Iterable[V]]:
+    """The same; who has collections may go on to change them, so they are copied."""
+    return [list(it) if isinstance(it, Collection) else it for it in others]
