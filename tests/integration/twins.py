@@ -101,9 +101,9 @@ class Side:
     tokens: dict[str, str] = field(default_factory=dict)
 
     def ask(
-        self, path: str, request: Message, user: str = "", *, timeout_s: float = 10
+        self, path: str, request: Message, user: str = "", *, timeout_s: float = 60
     ) -> Message | str:
-        """The answer, or the status it failed with."""
+        """The answer, or the status it failed with; etcd's members change slowly at times."""
         name, kind = _method(path)
         call: Callable[..., bytes] = self.channel.unary_unary(name)
         try:

@@ -8,6 +8,7 @@ from contextlib import suppress
 import pytest
 
 from roost.peer.frame import CONFIRM, HELLO, Confirm, Hello, Life, encode_struct
+from roost.testing.patience import PATIENCE_S
 from roost.testing.ports import free_ports
 from roost.testing.switch import Door, Switch, _Inside
 
@@ -184,3 +185,25 @@ def test_a_link_whose_end_went_while_it_was_cut_ends_without_a_word() -> None:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(pass_on())
     assert told == []
+
+
+@pytest.mark.parametrize("turns", range(6))
+def test_whoever_comes_while_it_is_closed_is_let_go(turns: int) -> None:
+    """A task that is cancelled before its first step closed nothing: the loop ended with it open."""
+
+    async def come_late() -> None:
+        door = Door(*free_ports(2))
+        switch = _Inside([door], IDS)
+        await switch.open()
+        dialled.connect(("127.0.0.1", door.said_port))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await switch.close()
+
+    uvloop = pytest.importorskip("uvloop")
+    with socket.socket() as dialled:
+        dialled.settimeout(PATIENCE_S)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(come_late())
+            with suppress(ConnectionResetError):
+                assert dialled.recv(1) == b""

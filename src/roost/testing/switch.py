@@ -75,6 +75,8 @@ class _Inside:
         self._positions = positions
         self._cut: set[frozenset[int]] = set()
         self._servers: list[asyncio.Server] = []
+        # Of connections that came: a task that is cancelled before it began closes nothing.
+        self._entered: set[asyncio.StreamWriter] = set()
         self._tasks = Tasks()
         self._is_healed = asyncio.Event()
         self.is_closed = False
@@ -89,7 +91,11 @@ class _Inside:
 
     async def _listen(self, position: int, door: Door) -> asyncio.Server:
         def enter(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            self._tasks.start(self._enter(position, reader, writer))
+            self._entered.add(writer)
+            task = self._tasks.start(self._enter(position, reader, writer))
+            task.add_done_callback(lambda _: self._leave(writer))
+            if self.is_closed:
+                task.cancel()
 
         return await asyncio.start_server(enter, "127.0.0.1", door.said_port)
 
@@ -97,7 +103,15 @@ class _Inside:
         self.is_closed = True
         for server in self._servers:
             server.close()
+        await asyncio.sleep(0)  # whoever was let in before that enters now
         await self._tasks.close()
+        while self._entered:
+            await asyncio.sleep(0)
+
+    def _leave(self, writer: asyncio.StreamWriter) -> None:
+        if not writer.is_closing():
+            writer.transport.abort()
+        self._entered.discard(writer)
 
     async def cut(self, a: int, b: int) -> None:
         self._cut.add(frozenset((a, b)))
