@@ -207,8 +207,9 @@ def test_a_room_can_be_used_by_keyboard_and_read_aloud_and_on_a_phone(
     page.resize(400)
     page.until("document.documentElement.clientWidth === 400")
     too_wide = page.evaluate(
-        """document.documentElement.scrollWidth <= 400 ? [] : [...document.querySelectorAll("body *")]
-        .filter((it) => it.getBoundingClientRect().right > 400 && !it.parentElement.closest(".wide"))
+        """document.documentElement.scrollWidth <= 400 ? [] :
+        [...document.querySelectorAll("body *")].filter((it) =>
+          it.getBoundingClientRect().right > 400 && !it.parentElement.closest(".wide"))
         .map((it) => it.outerHTML.slice(0, 200))"""
     )
     assert too_wide == []

@@ -189,7 +189,7 @@ def test_a_link_whose_end_went_while_it_was_cut_ends_without_a_word() -> None:
 
 @pytest.mark.parametrize("turns", range(6))
 def test_whoever_comes_while_it_is_closed_is_let_go(turns: int) -> None:
-    """A task that is cancelled before its first step closed nothing: the loop ended with it open."""
+    """A task that was cancelled before its first step left it open, when the loop ended."""
 
     async def come_late() -> None:
         door = Door(*free_ports(2))
