@@ -91,11 +91,12 @@ class _Inside:
 
     async def _listen(self, position: int, door: Door) -> asyncio.Server:
         def enter(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if self.is_closed:  # it was let in before
+                writer.transport.abort()
+                return
             self._entered.add(writer)
             task = self._tasks.start(self._enter(position, reader, writer))
             task.add_done_callback(lambda _: self._leave(writer))
-            if self.is_closed:
-                task.cancel()
 
         return await asyncio.start_server(enter, "127.0.0.1", door.said_port)
 
@@ -103,7 +104,6 @@ class _Inside:
         self.is_closed = True
         for server in self._servers:
             server.close()
-        await asyncio.sleep(0)  # whoever was let in before that enters now
         await self._tasks.close()
         while self._entered:
             await asyncio.sleep(0)
