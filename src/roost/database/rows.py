@@ -144,6 +144,8 @@ class TxnRows:
         # Of a long operation: what it wrote in slices that are over.
         self._taken_bytes = 0
         self._row_count = self._read_count = 0
+        # Rows that were written and taken back: they cost what those do that stay.
+        self._undone_count = 0
         # What it has written at most since somebody looked how much that is, and what was left
         # then: to look after each row takes longer than to write it.
         self._unseen_bytes, self._room_bytes = 0, limits.write_set_bytes_max
@@ -273,7 +275,11 @@ class TxnRows:
         """
         if self._annotations:
             self._txn.tell(self._begun, self._annotations)
-        self._txn.cost += self._row_count * _COST_OF_ROWS // 8 + self._read_count
+
+    def note_cost(self) -> None:
+        """The operation is over, whether anything of it is kept or not: say what it has cost."""
+        written_count = self._row_count + self._undone_count
+        self._txn.cost += written_count * _COST_OF_ROWS // 8 + self._read_count
 
     def finish_long(self) -> None:
         """A long operation is over: what it said is of all its parts."""
@@ -308,6 +314,7 @@ class TxnRows:
         """See `Rows.rollback`."""
         assert isinstance(mark, _Mark), "it is of ours"
         self._txn.rollback(mark.place)
+        self._undone_count += self._row_count - mark.row_count
         self._row_count = mark.row_count
         for _, data in self._annotations[mark.annotation_count :]:
             self._annotation_bytes -= len(data)

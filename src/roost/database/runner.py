@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from roost import errors
 from roost.database import once
@@ -28,6 +28,10 @@ from roost.store import Long, NothingKept, Steps, Txn
 
 logger = logging.getLogger(__name__)
 RESULT_BYTES_MAX = BODY_BYTES_MAX - len(RAN)
+# What it costs to say no, in rows: 320 that read one row and are refused took 3.1 ms.  And to fail:
+# a traceback in the log takes 0.17 ms.
+_ROWS_A_REFUSAL: Final = 2
+_ROWS_A_FAILURE: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +97,14 @@ class Runner:
             return RAN + self._run(txn, operation, asked)
         except errors.Refused as refusal:
             txn.rollback(mark)
+            txn.cost += _ROWS_A_REFUSAL
             self._refused_count += 1
             return encode_refusal(refusal)
         except (DeviceFault, KeyboardInterrupt):
             raise
         except PROGRAM_FAULTS as error:
             txn.rollback(mark)
+            txn.cost += _ROWS_A_FAILURE
             self._failed_count += 1
             logger.exception("operation %s failed", name)
             return encode_refusal(OperationFailed(f"{name}: {in_words(error)}"))
@@ -160,6 +166,7 @@ class Runner:
             rows.finish()
             return result
         finally:
+            rows.note_cost()
             transaction.end()
 
     def _note(self, name: str, took_s: float) -> None:

@@ -30,9 +30,10 @@ from roost.etcd.limits import Limits
 from roost.etcd.model import leases
 from roost.etcd.model.alarms import CORRUPT, NOSPACE, Alarms
 from roost.etcd.model.costs import Costs, at_once
-from roost.etcd.model.kv import KvOperations, has_put
+from roost.etcd.model.kv import KvOperations
 from roost.etcd.model.leases import Lease, name_of
 from roost.etcd.model.mvcc import Mvcc
+from roost.etcd.model.plans import has_put
 from roost.etcd.v3.rights import need_delete
 from roost.moving.errors import EtcdFileDamaged, EtcdFileRefused
 from roost.moving.fields import each_field, fields_of, number_of

@@ -1,11 +1,15 @@
 """Steps by what they cost: whoever drives them, they come to the same, and a slice is bounded."""
 
 from collections.abc import Generator
+from pathlib import Path
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from roost.errors import ModelRefused
 from roost.etcd.model.costs import INLINE_ROWS_MAX, SLICE_ROWS, at_once, in_slices, within_a_turn
+from roost.store import InlineKeeper, Store, StoreConfig
 
 COSTS = st.lists(st.integers(0, SLICE_ROWS + 9), max_size=40)
 
@@ -41,6 +45,20 @@ def test_what_costs_more_than_a_turn_has_comes_to_nothing_and_is_left_there(
     found = within_a_turn(walk.steps())
     assert found == (b"the end" if sum(costs) <= INLINE_ROWS_MAX else None)
     assert sum(costs[: max(0, walk.done - 1)]) <= INLINE_ROWS_MAX
+
+
+def test_what_is_refused_on_its_way_has_cost_what_it_did_until_then(tmp_path: Path) -> None:
+    def steps() -> Generator[int, None, bytes]:
+        yield 7
+        yield 100
+        raise ModelRefused(9, "not now")
+
+    store = Store.open(config=StoreConfig(), keeper=InlineKeeper(tmp_path, is_synced=False))
+    txn = store.begin()
+    with pytest.raises(ModelRefused):
+        within_a_turn(steps(), txn)
+    assert txn.cost == 107
+    store.close()
 
 
 @given(COSTS)

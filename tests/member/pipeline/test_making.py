@@ -228,6 +228,44 @@ def test_to_undo_much_ends_a_turn(store: Store) -> None:
     assert len(store.view.scan(tree, limit=1000)) == 512
 
 
+@pytest.mark.parametrize(
+    ("body_bytes", "cost", "is_bug", "a_turn"),
+    [
+        pytest.param(0, 158, False, 4, id="a little each"),
+        pytest.param(10 << 20, 0, False, 1, id="much is sent"),
+        pytest.param(1 << 20, 0, False, 5, id="less is sent"),
+        pytest.param(0, 0, False, 320, id="nothing is done"),
+        pytest.param(0, 0, True, 16, id="a traceback is logged"),
+    ],
+)
+def test_what_is_refused_has_used_its_part_of_the_turn(
+    store: Store,
+    body_bytes: int,
+    cost: int,
+    is_bug: bool,  # noqa: FBT001 - pytest gives it
+    a_turn: int,
+) -> None:
+    """Whatever it did is not kept, and was done: 92 transactions were one turn of 15 ms."""
+    ran = list[int]()
+
+    def operation(txn: Txn, _body: bytes) -> bytes:
+        ran.append(1)
+        txn.cost += cost
+        if is_bug:
+            raise ZeroDivisionError
+        raise ModelRefused(9, "not now")
+
+    executor = make(store, Log(store), queue_bytes_max=1 << 30, batch_bytes_max=1 << 30)
+    executor.open()
+    body = bytes(body_bytes)
+    for _ in range(a_turn + 1):
+        executor.submit("refused", operation, body, ignore)
+    executor.run()
+    assert len(ran) == a_turn
+    executor.run()
+    assert len(ran) == a_turn + 1
+
+
 ASKED = st.tuples(st.integers(0, BATCH_COST_MAX), st.booleans())
 STEPS = st.lists(
     st.one_of(ASKED, st.sampled_from(["run", "apply", "flush", "hold", "release"])), max_size=60

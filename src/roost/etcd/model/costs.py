@@ -36,7 +36,8 @@ def at_once(steps: Costs[T], txn: Txn | None = None) -> T:
 def within_a_turn(steps: Costs[T], txn: Txn | None = None, cost_max: int | None = None) -> T | None:
     """What steps come to; None if that costs more than a turn has time for; `txn` notes it.
 
-    That is INLINE_ROWS_MAX, where nobody says `cost_max`.
+    That is INLINE_ROWS_MAX, where nobody says `cost_max`.  What the steps raise is raised, and
+    what they cost until then is noted as well.
     """
     cost, come_to = 0, None
     cost_max = INLINE_ROWS_MAX if cost_max is None else cost_max
@@ -45,8 +46,9 @@ def within_a_turn(steps: Costs[T], txn: Txn | None = None, cost_max: int | None 
             cost += next(steps)
     except StopIteration as end:
         come_to = end.value
-    if txn is not None:
-        txn.cost += cost
+    finally:
+        if txn is not None:
+            txn.cost += cost
     return come_to
 
 

@@ -34,6 +34,7 @@ from roost.etcd.model.plans import (
     STEPS_A_ROW,
     Plan,
     check_revisions,
+    has_put,
     left_of,
     operations_of,
     plan_of,
@@ -54,10 +55,14 @@ from roost.proto import rpc_pb2 as pb
 # Of the history in one operation, of which each entry may go from two trees: to remove them and to
 # apply that takes 2 ms.  Where many that are gone are passed as well, it takes many turns.
 COMPACT_SLICE_COUNT: Final = 100
-# A put by itself, of which 512 take 5 ms, and one that has a lease more, which is looked up and
-# named: 160 do.
-ROWS_A_PUT: Final = 2
+# A put is what every operation counts for where it is run; one that has a lease, which is looked
+# up and named, more: 160 take 5 ms.
 ROWS_A_LEASED_PUT: Final = 6
+# A deletion, for looking whether it is long: of a range without a key 512 take 7 ms.
+ROWS_A_DELETION: Final = 1
+# A transaction, beside a row for each operation and comparison of it at any depth, which are
+# decoded and looked at before anything is done: 92 of seventy puts, refused then, took 15 ms.
+ROWS_A_TRANSACTION: Final = 1
 # One of a transaction of plain puts, of which 340 take 5 ms, and of any other; with a lease more.
 ROWS_A_PLAIN, ROWS_AN_OPERATION, ROWS_A_LEASE = 3, 8, 4
 # What a transaction may cost in a turn, with what applies it: 80 operations, or 53 with a lease.
@@ -89,7 +94,6 @@ class KvOperations:
         if self._alarms.raised:
             self._alarms.check_sound()
         self._alarms.take_space(cost_of(body, 1))
-        txn.cost += ROWS_A_PUT
         writer = Writer(self.mvcc, txn)
         plain = read_put(body)
         if plain is not None:
@@ -133,6 +137,7 @@ class KvOperations:
 
     def delete_range(self, txn: Txn, body: bytes) -> bytes | Long:
         """Operation `etcd.delete_range`: body is a checked DeleteRangeRequest."""
+        txn.cost += ROWS_A_DELETION
         self._alarms.check_sound()
         request = pb.DeleteRangeRequest.FromString(body)
         if self._has_many_keys(txn, [request]):
@@ -231,9 +236,12 @@ class KvOperations:
         if puts is not None and len(puts) <= _PLAIN_MAX:
             return self._put_all(txn, body, puts)
         request = pb.TxnRequest.FromString(body)
+        left = left_of(request, LOOKED_AT_MAX)
+        # With its bytes, which were copied.
+        txn.cost += ROWS_A_TRANSACTION + LOOKED_AT_MAX - left + (len(body) >> BYTES_A_ROW_LOG2)
         if self._alarms.raised:
             self._alarms.check_sound()
-        if left_of(request, LOOKED_AT_MAX) < 0:
+        if left < 0:
             return Long(lambda its: in_slices(self._run_many(its, body, request), TXN_COST_MAX))
         if has_put(request):
             count = max(len(request.success), len(request.failure))
@@ -264,6 +272,7 @@ class KvOperations:
 
     def _put_all(self, txn: Txn, body: bytes, puts: list[tuple[bytes, bytes]]) -> bytes | Long:
         """A transaction of plain puts: as `_run`, without what these cannot need."""
+        txn.cost += ROWS_A_PLAIN * len(puts)
         if self._alarms.raised:
             self._alarms.check_sound()
         self._alarms.take_space(cost_of(body, len(puts)))
@@ -276,7 +285,6 @@ class KvOperations:
             if txn.cost > cost_max:
                 txn.rollback(mark)
                 return self._over_turns(pb.TxnRequest.FromString(body))
-        txn.cost += ROWS_A_PLAIN * len(puts)
         answer = field(b"\x1a", field(b"\x12", revision_header(writer.revision)))
         return b"".join([writer.revision.to_bytes(8, "big"), b"\x10\x01", *[answer] * len(puts)])
 
@@ -390,11 +398,3 @@ def _keys_of(operation: pb.RequestOp) -> pb.RangeRequest | pb.DeleteRangeRequest
     if operation.HasField("request_range"):
         return operation.request_range
     return operation.request_delete_range
-
-
-def has_put(request: pb.TxnRequest) -> bool:
-    """Whether any branch puts anything, at any depth (etcd: Quota.Cost)."""
-    return any(
-        it.HasField("request_put") or (it.HasField("request_txn") and has_put(it.request_txn))
-        for it in (*request.success, *request.failure)
-    )

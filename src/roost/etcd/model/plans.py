@@ -92,6 +92,14 @@ def left_of(request: pb.TxnRequest, left: int) -> int:
     return left
 
 
+def has_put(request: pb.TxnRequest) -> bool:
+    """Whether any branch puts anything, at any depth (etcd: Quota.Cost)."""
+    return any(
+        it.HasField("request_put") or (it.HasField("request_txn") and has_put(it.request_txn))
+        for it in (*request.success, *request.failure)
+    )
+
+
 def puts_anything(request: pb.TxnRequest) -> Costs[bool]:
     """Whether any branch puts anything, at any depth (etcd: Quota.Cost), in steps."""
     for number, it in enumerate((*request.success, *request.failure), 1):

@@ -61,6 +61,7 @@ class TreeOperations:
     def change(self, txn: Txn, body: bytes) -> bytes | Long:
         """Operation: body is a `Change`."""
         asked = decode(body)
+        txn.cost += 1
         if self._alarms.raised:
             self._alarms.check_sound()
         if asked.kind not in (Kind.DELETE, Kind.COMPARE_DELETE):
@@ -70,7 +71,6 @@ class TreeOperations:
         carry_out = _AT_ONCE.get(asked.kind)
         if carry_out is None:
             return now_or_long(txn, lambda its: self._changed(its, asked))
-        txn.cost += 1
         changing = self._changing(txn, asked)
         try:
             return self._done(changing, carry_out(changing))
@@ -158,7 +158,17 @@ class _Changing:
             raise self.fault(Reason.ROOT_IS_READ_ONLY)
 
     def find(self) -> Node:
-        return nodes.find(self.trees, self.txn, self.path, self.index)
+        """What is there.
+
+        Raises:
+            Fault: nothing is; to say where the way ends, all of it may have been looked at.
+
+        """
+        try:
+            return nodes.find(self.trees, self.txn, self.path, self.index)
+        except Fault:
+            self.txn.cost += self.path.count(b"/")
+            raise
 
     @property
     def expires_ns(self) -> int:
@@ -215,6 +225,7 @@ class _Changing:
         """Directories on the way that are not there, the outermost first."""
         missing: list[bytes] = []
         for parent in reversed(parents_of(self.path)):
+            self.txn.cost += 1  # it is looked for, and written
             above = nodes.get(self.trees, self.txn, parent)
             if above is not None:
                 if not above.is_dir:

@@ -349,6 +349,7 @@ class Executor:
             if isinstance(operation, Light):
                 operation = operation.later
             ran.append(request)
+            making.begin_operation(len(request.body))
             mark = txn.savepoint()
             try:
                 outcome = operation(txn, request.body)
@@ -370,6 +371,7 @@ class Executor:
                 # A bug in one operation must cost its caller an answer, not everybody the
                 # member: nothing of it is kept.
                 txn.rollback(mark)
+                making.on_failure()
                 logger.exception("operation failed", extra={"operation": request.name})
                 request.outcome = internal_error(request)
         self._taken = taken
