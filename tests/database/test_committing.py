@@ -21,9 +21,9 @@ from roost.database.committing import (
     DONE,
     PAGE_ROWS,
     READS,
-    SLICE_ROWS,
 )
 from roost.database.optimistic import KeyRead, RangeRead, Read, digest_of, digest_of_value
+from roost.database.parts import SLICE_ROWS
 from roost.database.rows import TxnRows
 from tests.database.databases import Databases, again, with_databases
 from tests.database.test_transaction import empty_txn
@@ -42,7 +42,8 @@ def few_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(DONE, "count_max", FEW)
     monkeypatch.setattr(optimistic, "FEW_READS", 1)
     monkeypatch.setattr(optimistic, "FEW_DONE", 1)
-    monkeypatch.setattr("roost.database.committing.SLICE_ROWS", 3)
+    monkeypatch.setattr("roost.database.parts.SLICE_ROWS", 3)
+    monkeypatch.setattr("roost.database.committing.SMALL_PAGE_BYTES", 3 << 10)
     monkeypatch.setattr("roost.database.committing.PIECE_BYTES", 1000)
 
 

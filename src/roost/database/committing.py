@@ -31,7 +31,7 @@ from roost.database.optimistic import (
     digest_of_value,
     head_of,
 )
-from roost.database.parts import Form
+from roost.database.parts import BYTES_A_ROW, SLICE_ROWS, Form, Slice
 from roost.database.rows import Rows
 from roost.database.source import Asker
 from roost.database.transaction import Transaction
@@ -39,10 +39,9 @@ from roost.database.transaction import Transaction
 T = TypeVar("T")
 # A change or a read that is small, in bytes.
 _SMALL_BYTES = 64
-# What a slice reads: rows of about four microseconds, of which each has so many bytes, or is more.
-SLICE_ROWS, BYTES_A_ROW = 300, 1 << 12
-# Rows of a page, once it is known that they are small; and what is digested in one go.
-PAGE_ROWS, PIECE_BYTES = 128, 1 << 20
+# Rows of a page, once it is known that they are small, and of a quarter of a slice; and what is
+# digested in one go.
+PAGE_ROWS, SMALL_PAGE_BYTES, PIECE_BYTES = 128, SLICE_ROWS * BYTES_A_ROW // 4, 1 << 20
 
 
 def _size_of(it: Done) -> int:
@@ -145,22 +144,7 @@ def _do(rows: Rows, done: Done) -> None:
             rows.annotate(kind, data)
 
 
-class _Slice:
-    """How much of one is left."""
-
-    def __init__(self) -> None:
-        self._left = SLICE_ROWS
-
-    def is_over_after(self, row_count: int, size: int) -> bool:
-        """So many rows, and bytes, were read; the next slice begins when it is over."""
-        self._left -= row_count + size // BYTES_A_ROW
-        if self._left > 0:
-            return False
-        self._left = SLICE_ROWS
-        return True
-
-
-def _is_so_in_slices(rows: Rows, read: Read, part: _Slice) -> Generator[None, None, bool]:
+def _is_so_in_slices(rows: Rows, read: Read, part: Slice) -> Generator[None, None, bool]:
     """As `_is_so`, some of it at a time."""
     digest = blake2b(digest_size=DIGEST_BYTES)
     if isinstance(read, KeyRead):
@@ -187,7 +171,7 @@ def _is_so_in_slices(rows: Rows, read: Read, part: _Slice) -> Generator[None, No
         last = page[-1][0]
         first, stop = (first, last) if read.reverse else (last + b"\0", stop)
         # Nobody knows how large rows are before they were read: so the first page is of one.
-        is_small = size < SLICE_ROWS * BYTES_A_ROW // 4
+        is_small = size < SMALL_PAGE_BYTES
         count = min(2 * count, PAGE_ROWS) if is_small else max(1, count // 2)
     return digest.digest() == read.digest
 
@@ -208,7 +192,7 @@ def _commit(txn: Transaction, reads: list[Read], done: list[Done]) -> None:
 def _commit_parts(
     txn: Transaction, reads: list[memoryview], done: list[memoryview]
 ) -> Generator[None, None, None]:
-    rows, part, row_count = txn.rows(), _Slice(), 0
+    rows, part, row_count = txn.rows(), Slice(), 0
     for some_reads in reads:
         for read in READS.decode(some_reads):
             row_count += _rows_of(read)

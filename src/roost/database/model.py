@@ -12,7 +12,7 @@ docs/how-to/data-model.md says how to write one, `tests/database/votes.py` is on
 from roost.database.answers import RUN_OPERATION, encode_asked
 from roost.database.changed import share_of
 from roost.database.operations import LongOperation
-from roost.database.parts import Form, check_size, pairs_of
+from roost.database.parts import Form, Slice, check_size, pairs_of
 from roost.database.replica import (
     Administration,
     Files,
@@ -88,6 +88,7 @@ __all__ = [
     "Periodic",
     "Piece",
     "Replica",
+    "Slice",
     "Space",
     "Standing",
     "Steps",

@@ -150,16 +150,27 @@ class Operation(Generic[P, R_co]):
         return found
 
 
+class TakesLonger(Exception):
+    """An operation has more to do than a turn allows; nobody but who runs it is told."""
+
+
 class LongOperation(Operation[P, R]):
     """One of the database's own, or a data model's, that may have more to do than a turn allows.
 
-    Its function is a generator; each `yield` ends a slice, and it returns the answer.
+    Its function is a generator; each `yield` ends a slice, and it returns the answer.  One that is
+    `mostly_short` is tried like any other first: where its first slice is all there is, it has
+    taken no turn of its own.
     """
 
     def __init__(
-        self, name: str, steps: Callable[Concatenate[Transaction, P], Generator[None, None, R]]
+        self,
+        name: str,
+        steps: Callable[Concatenate[Transaction, P], Generator[None, None, R]],
+        *,
+        mostly_short: bool = False,
     ) -> None:
         """Read the annotations; raises as any other."""
+        self.mostly_short = mostly_short
 
         def at_once(txn: Transaction, /, *args: P.args, **kwargs: P.kwargs) -> R:
             left = steps(txn, *args, **kwargs)
@@ -175,6 +186,22 @@ class LongOperation(Operation[P, R]):
         at_once.__annotations__ = {**steps.__annotations__, "return": result}
         super().__init__(name, at_once)
         self._steps: Callable[..., Generator[None, None, R]] = steps
+
+    def run_if_short(self, txn: Transaction, body: Buffer) -> bytes:
+        """As `run`, where one slice is all of it.
+
+        Raises:
+            TakesLonger: it is not; what was written so far is to be taken back.
+
+        """
+        steps = self.run_in_slices(txn, body)
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: bytes = end.value
+            return result
+        steps.close()
+        raise TakesLonger
 
     def run_in_slices(self, txn: Transaction, body: Buffer) -> Generator[None, None, bytes]:
         """As `run`, some of it at a time."""

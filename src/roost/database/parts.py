@@ -13,7 +13,7 @@ or has no end, is refused as soon as that is known.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
@@ -27,10 +27,40 @@ from roost.outcome import text_of
 # What an entry of a long write has of them, too.
 PART_BYTES = 256 << 10
 PARTS_BYTES_MAX = WRITE_SET_BYTES_HARD_MAX
+# What a slice of a long operation reads and writes: rows of about four microseconds, of which each
+# has so many bytes, or is more.
+SLICE_ROWS, BYTES_A_ROW = 300, 1 << 12
 T = TypeVar("T")
 E = TypeVar("E")
 K = TypeVar("K")
 V = TypeVar("V")
+
+
+class Slice:
+    """How much of a slice of a long operation is left."""
+
+    def __init__(self) -> None:
+        """All of it."""
+        self._left = SLICE_ROWS
+
+    def is_over_after(self, row_count: int, size: int = 0) -> bool:
+        """So many rows, and bytes, were read or written; the next one begins when it is over."""
+        self._left -= row_count + size // BYTES_A_ROW
+        if self._left > 0:
+            return False
+        self._left = SLICE_ROWS
+        return True
+
+    def paced(self, steps: Generator[int, None, T]) -> Generator[None, None, T]:
+        """Steps that say how many rows they were, so many of them in a slice."""
+        while True:
+            try:
+                row_count = next(steps)
+            except StopIteration as end:
+                come_to: T = end.value
+                return come_to
+            if self.is_over_after(row_count):
+                yield
 
 
 class Collected(NamedTuple, Generic[E]):

@@ -18,7 +18,7 @@ from roost.database.answers import RAN, Asked, decode_asked, encode_refusal
 from roost.database.errors import BadDeclaration, OperationFailed, UnknownOperation
 from roost.database.limits import Limits
 from roost.database.moments import Clock
-from roost.database.operations import LongOperation, Operation
+from roost.database.operations import LongOperation, Operation, TakesLonger
 from roost.database.rows import TxnRows
 from roost.database.transaction import Transaction
 from roost.errors import DeviceFault
@@ -92,9 +92,14 @@ class Runner:
             asked = decode_asked(body)
             name = asked.name
             operation = self._known(name)
-            if isinstance(operation, LongOperation):
-                return Long(partial(self._run_in_slices, operation, asked))
-            return RAN + self._run(txn, operation, asked)
+            if not isinstance(operation, LongOperation):
+                return RAN + self._run(txn, operation.run, asked)
+            if operation.mostly_short:
+                try:
+                    return RAN + self._run(txn, operation.run_if_short, asked)
+                except TakesLonger:
+                    txn.rollback(mark)
+            return Long(partial(self._run_in_slices, operation, asked))
         except errors.Refused as refusal:
             txn.rollback(mark)
             txn.cost += _ROWS_A_REFUSAL
@@ -143,17 +148,19 @@ class Runner:
         finally:
             transaction.end()
 
-    def _run(self, txn: Txn, operation: Operation[Any, Any], asked: Asked) -> bytes:
+    def _run(
+        self, txn: Txn, run: Callable[[Transaction, memoryview], bytes], asked: Asked
+    ) -> bytes:
         rows = TxnRows(txn, self._limits)
         transaction = Transaction(rows, self.clock.moment)
         try:
             if asked.once is None:
-                result = operation.run(transaction, asked.arguments)
+                result = run(transaction, asked.arguments)
             else:
                 result = once.run_once(
                     rows,
                     asked,
-                    lambda: operation.run(transaction, asked.arguments),
+                    lambda: run(transaction, asked.arguments),
                     self._limits,
                     self._wall_s(),
                 )

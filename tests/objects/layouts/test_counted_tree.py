@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from roost.objects.layouts import counted_tree
 from roost.objects.layouts.counted_tree import CountedTree, decode_node
+from tests.objects.layouts.steps import all_of
 from tests.samples import SAMPLES
 
 PLACES = st.integers(0, 60)
@@ -49,7 +50,7 @@ class Rows:
             self.rows[number] = row
 
     def save(self, tree: CountedTree) -> None:
-        tree.flush(self.write)
+        all_of(tree.flush(self.write))
         self.root, self.depth = tree.root, tree.depth
 
     def check(self) -> list[int]:
@@ -101,7 +102,7 @@ class Sequence(RuleBasedStateMachine):
     @rule()
     def turn(self) -> None:
         tree = self.rows.open()
-        tree.replace(tree.all()[::-1])
+        all_of(tree.replace(all_of(tree.all())[::-1]))
         self.rows.save(tree)
         self.model.reverse()
 

@@ -10,6 +10,7 @@ from roost.database.rows import TxnRows
 from roost.objects.layouts import deques, dicts, heaps, lists, registers, sets
 from roost.objects.layouts.heads import Shape
 from tests.database.test_transaction import empty_txn
+from tests.objects.layouts.steps import all_of, done
 
 MANY = 20_000
 
@@ -68,7 +69,7 @@ def fill_list(txn: Transaction, shape: Shape) -> None:
 
 
 def fill_deque(txn: Transaction, shape: Shape) -> None:
-    deques.extend(txn, shape, keys(MANY), False, None)
+    all_of(deques.extend(txn, shape, keys(MANY), False, None))
 
 
 def fill_heap(txn: Transaction, shape: Shape) -> None:
@@ -127,7 +128,7 @@ def test_an_operation_reads_and_writes_a_few_rows_however_long_the_object_is(fil
             txn, shape = Transaction(rows), Shape("objects/a", "kind", "", "")
             filled(txn, shape)
             rows.read = rows.written = 0
-            do(txn, shape)
+            done(do(txn, shape))
             assert rows.read <= read
             assert rows.written <= written
 

@@ -10,7 +10,7 @@ from roost.objects.aio.handle import Bytes
 from roost.objects.aio.sequences import Sequence
 from roost.objects.brackets import DequeBrackets
 from roost.objects.layouts import operations as ops
-from roost.objects.layouts.deques import DequeHead, place_key
+from roost.objects.layouts.deques import VALUES, DequeHead, place_key
 from roost.objects.layouts.kinds import DEQUE
 
 V = TypeVar("V")
@@ -42,14 +42,19 @@ class Deque(Sequence[V], Generic[V]):
         await self.extendleft([value])
 
     async def extend(self, values: Iterable[V]) -> None:
-        """Put values at the end, all at once.  One round trip; a row for each, and one."""
-        encoded = [self._values.encode(it) for it in values]
-        await self._ask(ops.DEQUE_EXTEND, encoded, False, self._maxlen)
+        """Put values at the end, all at once.  One round trip; a row for each, and one.
+
+        Very many are sent, and put, in parts.
+        """
+        await self._extend(values, left=False)
 
     async def extendleft(self, values: Iterable[V]) -> None:
         """Put values at the beginning, one after the other, so that the last is the first."""
-        encoded = [self._values.encode(it) for it in values]
-        await self._ask(ops.DEQUE_EXTEND, encoded, True, self._maxlen)
+        await self._extend(values, left=True)
+
+    async def _extend(self, values: Iterable[V], *, left: bool) -> None:
+        few, many, encode = ops.DEQUE_EXTEND, ops.DEQUE_EXTEND_PARTS, self._values.encode
+        await self._ask_in_parts(few, many, VALUES, values, encode, behind=(left, self._maxlen))
 
     async def pop(self) -> V:
         """Take out the value at the end.  One round trip, two rows.

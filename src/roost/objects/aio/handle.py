@@ -47,21 +47,28 @@ class Handle:
 
     async def _ask_in_parts(
         self,
-        few: Operation[[Shape, list[E]], R],
-        many: LongOperation[[Shape, list[memoryview]], R],
+        few: Operation[..., R],
+        many: LongOperation[..., R],
         form: Form[E],
         given: Iterable[T],
         encode: Callable[[T], E],
+        *,
+        before: tuple[Any, ...] = (),
+        behind: tuple[Any, ...] = (),
     ) -> R:
-        """Ask `few` with what `encode` makes of all that is given; `many` when it is many."""
+        """Ask `few` with what `encode` makes of all that is given; `many` when it is many.
+
+        Other arguments stand `before` it and `behind`.
+        """
         found = await form.collect(given, encode)
         if not found.parts:
-            return await self._ask(few, found.few)
+            return await self._ask(few, *before, found.few, *behind)
         try:
-            return await self._ask(many, found.parts)
+            return await self._ask(many, *before, found.parts, *behind)
         except UnknownOperation:
             # The member that leads is of an earlier version: it takes all of them at once.
-            return await self._ask(few, [it for part in found.parts for it in form.decode(part)])
+            all_of_them = [it for part in found.parts for it in form.decode(part)]
+            return await self._ask(few, *before, all_of_them, *behind)
 
     async def _head(self, kind: type[H]) -> H:
         """Its first row; one round trip."""

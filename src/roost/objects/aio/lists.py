@@ -12,7 +12,15 @@ from roost.objects.brackets import ListBrackets
 from roost.objects.layouts import operations as ops
 from roost.objects.layouts.counted_tree import Node, decode_node
 from roost.objects.layouts.kinds import LIST
-from roost.objects.layouts.lists import ListHead, Span, item_key, node_key, there
+from roost.objects.layouts.lists import (
+    PLACES,
+    VALUES,
+    ListHead,
+    Span,
+    item_key,
+    node_key,
+    there,
+)
 from roost.objects.orders import CONTENDED, TRIES, order_of
 
 V = TypeVar("V")
@@ -38,9 +46,11 @@ class List(Sequence[V], Generic[V]):
     async def extend(self, values: Iterable[V]) -> None:
         """Put values at the end, all at once.
 
-        One round trip; a row for each value, and for each 64 values.
+        One round trip; a row for each value, and for each 64 values.  Very many are sent, and put,
+        in parts.
         """
-        await self._ask(ops.LIST_INSERT, None, [self._values.encode(it) for it in values])
+        few, many, encode = ops.LIST_INSERT, ops.LIST_INSERT_PARTS, self._values.encode
+        await self._ask_in_parts(few, many, VALUES, values, encode, before=(None,))
 
     async def pop(self, index: int = -1) -> V:
         """Take out the value at a position.  One round trip; a row for each level, and two.
@@ -101,12 +111,18 @@ class List(Sequence[V], Generic[V]):
             ValueError: the slice has a step, and another length than there are values.
 
         """
-        encoded = [self._values.encode(it) for it in values]
-        size = await self._ask(ops.LIST_ASSIGN, _span(start, stop, step), encoded)
+        few, many, encode = ops.LIST_ASSIGN, ops.LIST_ASSIGN_PARTS, self._values.encode
+        span, count = _span(start, stop, step), 0
+
+        def counted(value: V) -> bytes:
+            nonlocal count
+            count += 1
+            return encode(value)
+
+        size = await self._ask_in_parts(few, many, VALUES, values, counted, before=(span,))
         if size is not None:
             raise ValueError(
-                f"attempt to assign sequence of size {len(encoded)} to extended slice of size "
-                f"{size}"
+                f"attempt to assign sequence of size {count} to extended slice of size {size}"
             )
 
     async def delete_slice(
@@ -137,7 +153,8 @@ class List(Sequence[V], Generic[V]):
 
         One round trip; a row for each 64 values.
         """
-        return await self._ask(ops.LIST_REARRANGE, order, version)
+        few, many = ops.LIST_REARRANGE, ops.LIST_REARRANGE_PARTS
+        return await self._ask_in_parts(few, many, PLACES, order, _as_it_is, behind=(version,))
 
     def _walk(self, tree: Bytes, head: ListHead, *, reverse: bool) -> AsyncGenerator[list[V], None]:
         return self._read(tree, head, 0, head.count, reverse=reverse)
@@ -151,6 +168,10 @@ class List(Sequence[V], Generic[V]):
         async for numbers in _leaves(tree, head.root, head.depth, first, stop, reverse=reverse):
             rows = await _rows_of(tree, numbers)
             yield [self._values.decode(it) for it in rows]
+
+
+def _as_it_is(place: int) -> int:
+    return place
 
 
 def _span(start: int | None, stop: int | None, step: int | None) -> Span:

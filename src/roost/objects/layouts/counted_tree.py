@@ -7,17 +7,20 @@ equally deep (a B+ tree with counts, as ropes and SQL's "order statistic" trees 
     64 numbers in one row, 4,096 in two levels, 262,144 in three, 16 million in four.
 
 What an operation changes is kept in memory until `flush`, which writes each row that has changed
-once.  A node that becomes small takes its neighbour in when both have room in one, so a sequence
-that shrinks gives its rows back; one that grows at its end fills them.
+once.  What goes through many nodes is steps, each of which says how many rows it took: a node of 64
+numbers is as much as `NODE_ROWS` of others.  A node that becomes small takes its neighbour in when
+both have room in one, so a sequence that shrinks gives its rows back; one that grows at its end
+fills them.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from struct import Struct, unpack
 
 NODE_MAX = 64
 # A node with fewer is put together with its neighbour.
 NODE_SMALL = NODE_MAX // 4
+NODE_ROWS = 2
 
 
 @dataclass(slots=True)
@@ -83,13 +86,20 @@ class CountedTree:
         self._changed.pop(number, None)
         self._gone[number] = None
 
-    def flush(self, write: Callable[[int, bytes | None], None]) -> None:
+    def flush(self, write: Callable[[int, bytes | None], None]) -> Generator[int, None, None]:
         """Write what has changed; None removes a row."""
         for number in self._gone:
             write(number, None)
+            yield 1
         for number in self._changed:
             write(number, self._nodes[number].encode())
+            yield NODE_ROWS
         self._gone, self._changed = {}, {}
+
+    def clear(self) -> None:
+        """Hold nothing, where all rows are removed by somebody else."""
+        self.root = self.depth = 0
+        self._nodes, self._changed, self._gone = {}, {}, {}
 
     def at(self, position: int) -> int:
         """The number at a position, which must be there."""
@@ -101,22 +111,27 @@ class CountedTree:
             number, depth = node.items[place], depth - 1
         return self._node(number, 0).items[position]
 
-    def all(self) -> list[int]:
+    def all(self) -> Generator[int, None, list[int]]:
         """All numbers, in order."""
-        return list(self._below(self.root, self.depth)) if self.root else []
+        found: list[int] = []
+        if self.root:
+            yield from self._add_below(self.root, self.depth, found)
+        return found
 
-    def _below(self, number: int, depth: int) -> Iterator[int]:
+    def _add_below(self, number: int, depth: int, found: list[int]) -> Generator[int, None, None]:
         node = self._node(number, depth)
+        yield NODE_ROWS
         if depth == 0:
-            yield from node.items
+            found += node.items
         else:
             for child in node.items:
-                yield from self._below(child, depth - 1)
+                yield from self._add_below(child, depth - 1, found)
 
     def insert(self, position: int, numbers: Sequence[int]) -> None:
         """Put numbers before a position; that after the last one is the end."""
         if not self.root:
-            self.replace(numbers)
+            for _ in self.replace(numbers):
+                pass
             return
         for offset, number in enumerate(numbers):
             self._insert_one(position + offset, number)
@@ -218,29 +233,30 @@ class CountedTree:
         node = self._nodes.get(number)
         return node is not None and len(node.items) < NODE_SMALL
 
-    def replace(self, numbers: Sequence[int]) -> None:
+    def replace(self, numbers: Sequence[int]) -> Generator[int, None, None]:
         """Hold other numbers, in other rows."""
         if self.root:
-            self._forget(self.root, self.depth)
+            yield from self._forget(self.root, self.depth)
         self.root = self.depth = 0
-        level = [Node(list(numbers[at : at + NODE_MAX])) for at in range(0, len(numbers), NODE_MAX)]
-        while level:
-            made = [self._make(it) for it in level]
-            if len(made) == 1:
-                (self.root,) = made
-                return
+        made: list[int] = []
+        for at in range(0, len(numbers), NODE_MAX):
+            made.append(self._make(Node(list(numbers[at : at + NODE_MAX]))))
+            yield 1
+        while len(made) > 1:
             self.depth += 1
-            totals = [it.total for it in level]
-            level = [
-                Node(made[at : at + NODE_MAX], totals[at : at + NODE_MAX])
-                for at in range(0, len(made), NODE_MAX)
-            ]
+            below, made = made, []
+            for at in range(0, len(below), NODE_MAX):
+                children = below[at : at + NODE_MAX]
+                made.append(self._make(Node(children, [self._nodes[it].total for it in children])))
+                yield NODE_ROWS
+        self.root = made[0] if made else 0
 
-    def _forget(self, at: int, depth: int) -> None:
+    def _forget(self, at: int, depth: int) -> Generator[int, None, None]:
         if depth:
             for child in self._node(at, depth).items:
-                self._forget(child, depth - 1)
+                yield from self._forget(child, depth - 1)
         self._drop(at)
+        yield 1
 
 
 def _child_at(counts: Sequence[int], position: int) -> tuple[int, int]:
