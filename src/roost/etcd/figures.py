@@ -85,7 +85,7 @@ FIGURES: tuple[Figure[EtcdNow], ...] = (
     Figure(
         "etcd_debugging_mvcc_db_compaction_keys_total",
         "counter",
-        "Revisions of keys removed since they were compacted, by the member that led.",
+        "Revisions of keys that were compacted, and are removed on this member.",
         lambda it: it.figures.keys.compacted,
     ),
     Figure(

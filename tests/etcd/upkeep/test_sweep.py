@@ -82,6 +82,21 @@ def test_how_far_a_removal_is_is_said_until_it_is_over(replica: LocalReplica) ->
         replica.transact_nowait(SLICE_OPERATION, b"", lambda _outcome: None)
 
 
+def test_what_is_removed_counts_once_where_it_is_applied(replica: LocalReplica) -> None:
+    """A slice runs again when its leader has lost its office, and on the others never."""
+    services = etcd.Services(replica, replica.store)
+    for _ in range(50):
+        call(services, "Put", pb.PutRequest(key=b"key").SerializeToString())
+    replica.leader_id = 0
+    call(services, "Compact", pb.CompactionRequest(revision=51).SerializeToString())
+    for _ in range(3):
+        assert replica._operations[SLICE_OPERATION](replica.store.begin(), b"") == b""
+    counts = services._mvcc.counts
+    assert counts.compacted == 0
+    slices(replica, services)
+    assert counts.compacted == 49
+
+
 def compact_and_wait(services: etcd.Services, revision: int) -> Answer:
     """Compact, and be answered when what was compacted is gone."""
     answer = Answer()

@@ -53,7 +53,6 @@ def compact_slice(mvcc: Mvcc, txn: Txn, count_max: int) -> Costs[bool]:
         yield walk.cost
     has_more = len(rows) == count_max
     doomed = _invisible(rows, mvcc.compacted(txn), has_more=has_more)
-    mvcc.counts.compacted += len(doomed)
     for name in doomed:
         txn.delete(mvcc.history, name)
         txn.delete(mvcc.revisions, name[-REVISION_BYTES:])

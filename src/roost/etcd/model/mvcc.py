@@ -128,7 +128,10 @@ def raise_revision(txn: Txn, by: int) -> None:
 
 @dataclass(slots=True)
 class KeyCounts:
-    """What was done to keys by operations that ran here, and read here, since the start."""
+    """What was done to keys by operations that ran here, and read here, since the start.
+
+    What was `compacted` is counted when it is applied here: a slice may run, and come to nothing.
+    """
 
     puts: int = 0
     deletes: int = 0

@@ -86,6 +86,8 @@ class Sweep:
         if place == self._place:
             return
         self._place = place
+        removed = (value is None for *_, value in changes.of_tree(self._mvcc.history))
+        self._mvcc.counts.compacted += sum(removed)
         if place is not None:
             self._look_at()
             self._go_on()
