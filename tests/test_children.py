@@ -84,3 +84,12 @@ def test_a_process_that_nobody_takes_from_any_more_ends(module: Path) -> None:
         assert piped._process.returncode is not None
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("argument", ["a\0b", "\ud800", "x" * (4 << 20)])
+def test_what_no_process_can_be_given_is_an_error_as_any_other(module: Path, argument: str) -> None:
+    """It was one that nobody expected, and ended whoever was to wait for it."""
+    with pytest.raises(OSError, match=r"no process can be given that|Argument list too long"):
+        asyncio.run(run_module(module.stem, argument))
+    with pytest.raises(OSError, match=r"no process can be given that|Argument list too long"):
+        Piped(module.stem, argument)

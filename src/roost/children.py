@@ -6,6 +6,7 @@ member be killed, its children see an end of file and end by themselves: `run` i
 of `run_module` and of `Piped`, `start` is for those who bring a socket of their own for that.
 """
 
+import errno
 import importlib
 import logging
 import os
@@ -37,15 +38,18 @@ def _popen(module: str, arguments: Sequence[str]) -> "subprocess.Popen[bytes]":
     """Start `run` of a module, which ends when its input does.
 
     Raises:
-        OSError: it cannot be started.
+        OSError: it cannot be started, or not with these arguments.
 
     """
-    return subprocess.Popen(
-        [sys.executable, "-c", "from roost.children import run; run()", module, *arguments],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        start_new_session=True,
-    )
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-c", "from roost.children import run; run()", module, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        )
+    except ValueError as error:  # a zero byte, or what is no text
+        raise OSError(errno.EINVAL, f"no process can be given that: {error}") from error
 
 
 async def run_module(

@@ -167,7 +167,7 @@ def _save(client: Client, file: Path, base: Backup | None, *, as_json: bool) -> 
             with progress(f"saving {file.name}", as_json=as_json) as shown:
                 if base is None:
                     return write_full(file, _shown(client.snapshot(), shown))
-                written = client.written_since(base.index, base.term)
+                written = client.written_since(base.index, base.term, base.cluster_id)
                 return write_increment(file, base, _shown(written, shown))
         except ClientError as error:
             if not left or not is_lost(error):
@@ -256,17 +256,23 @@ def _say_chain(place: str, member: str, *, as_json: bool) -> None:
 
     """
     found = chain(shelf_at(place), member)
-    if not found:
+    if not found.files:
         raise BackupFailed(
             f"there is no full backup that {member!r} saved by the clock in {place}:"
             " `roost snapshot list` without --chain says what there is"
         )
-    for it in found:
+    for it in found.files:
         location = location_of(place, it.name)
         if as_json:
             say_json({"file": location, "bytes": it.size_bytes})
         else:
             click.echo(location)
+    if found.cut_off:
+        click.echo(
+            f"something is gone behind {found.files[-1].name}: {len(found.cut_off)} increments"
+            f" from {found.cut_off[0].name} on can be restored by nobody",
+            err=True,
+        )
 
 
 def _say(held: Backup, name: str, *, as_json: bool) -> None:

@@ -12,6 +12,8 @@ from typing import Annotated
 from roost.errors import CallerFault
 
 Texts = tuple[str, ...]
+# Beside the text of a setting: whoever is shown settings does not see what it is.
+SECRET = object()
 _HOUR_S = 3600.0
 
 
@@ -85,7 +87,7 @@ class Settings:
         "Take any certificate of a discovery service: whoever is between sees and says all.",
     ] = False
     discovery_user: Annotated[str, "Who we are to --discovery-endpoints."] = ""
-    discovery_password: Annotated[str, "The password of --discovery-user."] = ""
+    discovery_password: Annotated[str, "The password of --discovery-user.", SECRET] = ""
     force_new_cluster: Annotated[
         bool,
         "A majority is lost for good: go on alone, as a new cluster, with what is here.",

@@ -1,14 +1,20 @@
 """Backups as files: whole under their name or not there, and nothing of them changed unnoticed."""
 
+import errno
+import fcntl
 import hashlib
+import os
+import struct
 from pathlib import Path
 
 import pytest
+from crc32c import crc32c
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roost.member.errors import BackupDamaged
+from roost.member.errors import BackupDamaged, BackupFailed
 from roost.member.snapshots.backup import (
+    DIGEST_BYTES,
     Backup,
     FileWriter,
     entries_of,
@@ -21,7 +27,16 @@ from roost.member.snapshots.files import ENTRY_HEAD
 from roost.raft import Entry, EntryKind
 from tests.member.directory.homes import close, open_at, snapshot_of, write
 
-BASE = Backup(Path("base"), is_full=True, index=10, term=2, base_index=0, size_bytes=0, digest="d")
+BASE = Backup(
+    Path("base"),
+    is_full=True,
+    index=10,
+    term=2,
+    base_index=0,
+    size_bytes=0,
+    digest="d",
+    cluster_id=0xC1,
+)
 
 
 def entry(index: int, term: int = 3, payload: bytes = b"payload") -> Entry:
@@ -59,6 +74,42 @@ def test_what_is_not_finished_leaves_the_older_file_as_it_was(tmp_path: Path) ->
     assert [it.read_bytes() for it in tmp_path.iterdir()] == [b"older"]
 
 
+def test_a_file_has_one_writer_and_what_a_dead_one_left_is_no_hindrance(tmp_path: Path) -> None:
+    """Two wrote into one file, and one of them went on when it had its name."""
+    path = tmp_path / "backup"
+    part_of(path).write_bytes(b"longer than what follows")
+    with FileWriter(path) as first:
+        first.write(b"first")
+        with pytest.raises(BackupFailed, match="is being written by another process: wait until"):
+            FileWriter(path)
+        first.finish()
+        with FileWriter(path) as second:
+            second.write(b"second")
+            assert path.read_bytes() == b"first"
+            first.__exit__(None)
+            second.finish()
+    assert [it.read_bytes() for it in tmp_path.iterdir()] == [b"second"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOTSUP, errno.EIO])
+def test_where_there_are_no_locks_files_are_written_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def fail(_descriptor: int, _operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", fail)
+    path = tmp_path / "backup"
+    if number == errno.EIO:
+        with pytest.raises(OSError, match=os.strerror(number)):
+            FileWriter(path)
+        return
+    with FileWriter(path) as file:
+        file.write(b"some")
+        file.finish()
+    assert path.read_bytes() == b"some"
+
+
 ROWS = st.lists(st.tuples(st.integers(0, 2), st.binary(max_size=50)), max_size=4)
 
 
@@ -76,6 +127,7 @@ def test_an_increment_holds_what_followed_entry_by_entry(
     path = tmp_path_factory.mktemp("backup") / "1.inc"
     made = write_increment(path, BASE, [page(*it) for it in told if it])
     assert (made.is_full, made.base_index, made.index, made.term) == (False, 10, index, term)
+    assert (made.cluster_id, made.base_term) == (0xC1, 2)
     assert list(entries_of(made)) == [it for rows in told for it in rows]
     assert read_backup(path) == made
 
@@ -118,9 +170,58 @@ def test_a_page_that_changed_after_the_file_was_checked_is_noticed(tmp_path: Pat
 
 def test_a_format_of_a_later_version_is_said(tmp_path: Path) -> None:
     path = tmp_path / "1.inc"
-    content = b"RINC" + (2).to_bytes(4, "little") + bytes(16 + 20)
+    content = b"RINC" + (3).to_bytes(4, "little") + bytes(16 + 20)
     path.write_bytes(content + hashlib.sha256(content).digest())
-    with pytest.raises(BackupDamaged, match="format 2, this version knows 1"):
+    with pytest.raises(BackupDamaged, match="format 3, this version knows up to 2"):
+        read_backup(path)
+
+
+def test_an_increment_of_the_format_before_is_read_and_says_no_cluster(tmp_path: Path) -> None:
+    path = tmp_path / "1.inc"
+    blob = page(entry(11), entry(12))
+    content = b"RINC" + struct.pack("<IQQII", 1, 10, 2, len(blob), crc32c(blob)) + blob
+    content += struct.pack("<IQQ", 0, 12, 3)
+    path.write_bytes(content + hashlib.sha256(content).digest())
+    held = read_backup(path)
+    assert (held.base_index, held.base_term, held.index, held.cluster_id) == (10, 2, 12, 0)
+    assert [it.index for it in entries_of(held)] == [11, 12]
+
+
+@pytest.mark.parametrize(
+    ("indexes", "end", "words"),
+    [
+        ([11, 13], 13, "entry 13 behind entry 11"),
+        ([12], 12, "entry 12 behind entry 10"),
+        ([11], 12, "it ends at entry 11, not 12"),
+    ],
+)
+def test_what_is_no_increment_is_damaged_though_its_digest_is_right(
+    tmp_path: Path, indexes: list[int], end: int, words: str
+) -> None:
+    """As somebody else may make one."""
+    path = tmp_path / "1.inc"
+    blob = page(*map(entry, indexes))
+    content = b"RINC" + struct.pack("<IQQQII", 2, 10, 2, 0, len(blob), crc32c(blob)) + blob
+    content += struct.pack("<IQQ", 0, end, 3)
+    path.write_bytes(content + hashlib.sha256(content).digest())
+    with pytest.raises(BackupDamaged, match=words):
+        list(entries_of(read_backup(path)))
+
+
+def test_a_file_that_was_cut_after_it_was_checked_is_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "1.inc"
+    made = write_increment(path, BASE, [page(entry(11))])
+    path.write_bytes(path.read_bytes()[: -DIGEST_BYTES - 20 + 5])
+    with pytest.raises(BackupDamaged, match="ends in the middle of a page"):
+        list(entries_of(made))
+
+
+@pytest.mark.parametrize("count", [0, 4, 12, 24, 47])
+def test_what_is_too_short_for_an_increment_is_damaged(tmp_path: Path, count: int) -> None:
+    path = tmp_path / "1.inc"
+    content = (b"RINC" + struct.pack("<IQQQ", 2, 10, 2, 0) + bytes(20))[: 4 + count]
+    path.write_bytes(content + hashlib.sha256(content).digest())
+    with pytest.raises(BackupDamaged, match="too short"):
         read_backup(path)
 
 
@@ -139,6 +240,11 @@ def test_a_full_backup_is_a_store_with_its_digest_or_is_not_kept(tmp_path: Path)
         with pytest.raises(BackupDamaged):
             write_full(path, blobs)
         assert not path.exists()
+    path.write_bytes(b"an older one")
+    with pytest.raises(BackupDamaged):
+        write_full(path, [content])
+    assert path.read_bytes() == b"an older one", "it stays until the new one was read back"
+    assert sorted(it.name for it in tmp_path.iterdir()) == ["copy.mdb", "full.db", "m"]
 
 
 def test_a_snapshot_of_etcds_own_is_said_to_be_none(tmp_path: Path) -> None:

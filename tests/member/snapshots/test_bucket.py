@@ -23,7 +23,12 @@ from roost.member import (
 from roost.member.snapshots import bucket, bucket_place
 from roost.member.snapshots.backup import Backup
 from roost.member.snapshots.bucket import PART_BYTES, PARTS_AT_ONCE
-from roost.member.snapshots.bucket_place import parse_place
+from roost.member.snapshots.bucket_place import (
+    ENDPOINT_VARIABLES,
+    parse_place,
+    told_endpoint,
+    without_secrets,
+)
 from roost.member.snapshots.shelf import list_all, verify
 from tests.s3 import S3, Asked, s3_server
 
@@ -106,6 +111,53 @@ def test_a_place_names_bucket_prefix_endpoint_and_region(
 def test_what_is_no_place_is_refused_before_anything_else(place: str, words: str) -> None:
     with pytest.raises(BadPlace, match=words):
         check_place(place)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "s3://ID:hunter2@bucket/x?y",
+        "s4://ID:hunter2@bucket/x",
+        "s3://bucket/x?endpoint=http://u:hunter2@minio",
+        "s3://bucket/x?hunter2",
+        "s3://bucket/x?hunter2=y",
+        "s3://bucket/x#hunter2",
+        "s3://b/x?endpoint=http://u:hunter2@minio",
+        "s3://[bucket/x?endpoint=http://u:hunter2@minio",
+        "https://ID:hunter2@bucket/x",
+    ],
+)
+def test_what_may_be_a_password_is_not_said(place: str) -> None:
+    """Texts of errors stand in the log of a member, and on its dashboard."""
+    for check in (check_place, split_object):
+        with pytest.raises(BadPlace) as refused:
+            check(place)
+        assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ENDPOINT_VARIABLES)
+@pytest.mark.parametrize(
+    "said",
+    ["http://root:hunter2@127.0.0.1:1", "http://127.0.0.1:1/?key=hunter2", "http:/hunter2", "x"],
+)
+def test_an_endpoint_of_the_environment_that_is_none_is_refused_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, name: str, said: str
+) -> None:
+    """Its password stood in each error; without a host, a panic of the package's ended us."""
+    monkeypatch.setenv(name, said)
+    with pytest.raises(BadPlace, match=f"^{name} is not like https") as refused:
+        Bucket("s3://bucket/x")
+    assert "hunter2" not in str(refused.value)
+
+
+def test_what_an_error_shows_of_addresses_has_no_secrets() -> None:
+    told = "GET http://u:p@sts.example.com/a?Token=hunter2&b in 3 ms (http://x/y?p) <?xml?><Code>"
+    assert without_secrets(told) == (
+        "GET http://...@sts.example.com/a in 3 ms (http://x/y) <?xml?><Code>"
+    )
+    assert told_endpoint({"AWS_ENDPOINT": "http://a:1", "AWS_ENDPOINT_URL": "http://b/v1"}) == (
+        "http://b/v1"
+    )
 
 
 def test_directories_are_places_and_a_missing_package_is_said(

@@ -261,6 +261,25 @@ def test_files_that_do_not_follow_each_other_are_refused(old: Old, tmp_path: Pat
         assert untouched(told)
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [({"cluster_id": 0xBAD}, "is of cluster bad, and .* of"), ({"term": 1}, "another history")],
+)
+def test_an_increment_of_another_cluster_is_refused_though_its_numbers_fit(
+    old: Old, tmp_path: Path, changes: dict[str, int], words: str
+) -> None:
+    """Clusters of the same members may save into one directory, and count their entries alike."""
+    full = old.full()
+    old.put(b"1", b"1")
+    assert full.cluster_id == old.home.store.guid.int
+    theirs = old.since(replace(full, **changes), "1.inc")  # type: ignore[arg-type]  # numbers
+    told = config(tmp_path)
+    with pytest.raises(RestoreRefused, match=words):
+        make(told, [full, theirs])
+    assert untouched(told)
+    make(told, [full, old.since(replace(full, cluster_id=0), "of-format-1.inc")])
+
+
 def test_a_member_that_is_not_named_is_refused(old: Old, tmp_path: Path) -> None:
     told = config(tmp_path, "stranger", data_dir=tmp_path / "new")
     with pytest.raises(NotAMember, match="stranger"):

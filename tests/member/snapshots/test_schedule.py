@@ -207,6 +207,9 @@ class Written:
     async def lend_snapshot(self) -> AsyncIterator[Path]:
         yield self.directory / str(self.index)
 
+    def cluster_id(self) -> int:
+        return 0xC1
+
     def is_behind(self, index: int) -> bool:
         return self.index <= index
 
@@ -246,7 +249,7 @@ class Chained:
         match arguments:
             case "save", _, "m", copy, "1":
                 name = Path(copy).name
-            case "follow", _, "m", pages, base, index, "2":
+            case "follow", _, "m", pages, base, "its digest", index, "2", "193":
                 if self.fault:
                     return Ended(0, msgspec.json.encode(Saved(fault=self.fault)))
                 assert base == self.saved[-1]
@@ -255,7 +258,7 @@ class Chained:
             case _:
                 raise AssertionError(arguments)
         self.saved.append(name)
-        return Ended(0, msgspec.json.encode(Saved(name, 9, self.files.index, 2)))
+        return Ended(0, msgspec.json.encode(Saved(name, 9, self.files.index, 2, "its digest")))
 
     def save(self, *indexes: int) -> list[str]:
         """What is saved when so much is written each time."""

@@ -17,7 +17,16 @@ from roost.member.snapshots import shelf, shelf_work
 from roost.member.snapshots.backup import DIGEST_BYTES
 from roost.member.snapshots.files import ENTRY_HEAD
 from roost.member.snapshots.folder import Folder
-from roost.member.snapshots.shelf import LIST_MAX, Shelf, chain, keep, list_all, newest
+from roost.member.snapshots.shelf import (
+    LIST_MAX,
+    Chain,
+    Shelf,
+    chain,
+    keep,
+    list_all,
+    name_of,
+    newest,
+)
 from roost.member.snapshots.shelf_work import Saved, shelf_at
 from roost.raft import Entry, EntryKind
 from tests.member.directory.homes import close, open_at, snapshot_of, write
@@ -169,7 +178,7 @@ def follow(output: Output, kind: Kind, path: Path, base: Saved, payloads: list[b
     ]
     pages = [encode_entry(it) for it in entries]
     path.write_bytes(b"".join(len(it).to_bytes(4, "little") + it for it in pages))
-    position = str(base.index), str(base.term)
+    position = base.digest, str(base.index), str(base.term), str(0xC1)
     told = run(output, "follow", kind.place, "m", str(path), base.name, *position)
     return msgspec.json.decode(told.splitlines()[-1], type=Saved)
 
@@ -186,7 +195,8 @@ def test_an_increment_lies_beside_what_it_follows_and_is_verified(
     (tmp_path / "fetched.inc").write_bytes(content(kind.shelf, second.name))
     held = read_backup(tmp_path / "fetched.inc")
     assert (held.is_full, held.base_index, held.index) == (False, first.index, second.index)
-    assert held.size_bytes == second.size_bytes
+    assert (held.size_bytes, held.digest) == (second.size_bytes, second.digest)
+    assert (held.cluster_id, held.base_term) == (0xC1, full.term)
     told = run(capfdbinary, "verify", kind.place, second.name).splitlines()[-1]
     assert msgspec.json.decode(told, type=Verified).digest == held.digest
     assert {it.name for it in list_all(kind.shelf).backups} == {
@@ -202,13 +212,67 @@ def test_no_increment_is_saved_behind_what_is_gone_or_what_it_does_not_follow(
     path = tmp_path / "gap.pages"
     page = encode_entry(Entry(full.index + 2, full.term, EntryKind.NORMAL, b"x"))
     path.write_bytes(len(page).to_bytes(4, "little") + page)
-    position = str(full.index), str(full.term)
+    position = full.digest, str(full.index), str(full.term), "0"
     told = run(capfdbinary, "follow", kind.place, "m", str(path), full.name, *position)
     assert b"was sent behind entry" in told
     kind.shelf.remove(full.name)
     gone = follow(capfdbinary, kind, path, full, [b"x"])
-    assert gone.fault == f"{full.name} is not there any more, which an increment would follow"
+    could_not = f"what follows {full.name} could not be restored any more"
+    assert gone.fault == f"{could_not}: no full one is there"
     assert list_all(kind.shelf) == Listed()
+
+
+def test_no_increment_follows_one_to_which_no_restore_would_come(
+    kind: Kind, tmp_path: Path, capfdbinary: Output
+) -> None:
+    """What it follows was there, and what that follows was gone; or it was another cluster's."""
+    told = run(capfdbinary, "save", kind.place, "m", str(make_copy(tmp_path)), "3")
+    full = msgspec.json.decode(told.splitlines()[-1], type=Saved)
+    first = follow(capfdbinary, kind, tmp_path / "1.pages", full, [b"a"])
+    second = follow(capfdbinary, kind, tmp_path / "2.pages", first, [b"b"])
+    kept = content(kind.shelf, first.name)
+    kind.shelf.remove(first.name)
+    found = follow(capfdbinary, kind, tmp_path / "3.pages", second, [b"c"])
+    could_not = f"what follows {second.name} could not be restored any more"
+    assert found.fault == f"{could_not}: the newest chain ends with {full.name}"
+    assert [it.name for it in chain(kind.shelf, "m").cut_off] == [second.name]
+    now_s = max(it.at_s for it in kind.shelf.found())
+    kind.lay(first.name, kept, now_s)
+    assert follow(capfdbinary, kind, tmp_path / "3.pages", second, [b"c"]).fault == ""
+    kind.lay(full.name, content(kind.shelf, full.name)[:-1] + b"x", now_s)
+    again = follow(capfdbinary, kind, tmp_path / "1.pages", full, [b"a"])
+    assert "the newest chain ends with" in again.fault
+    for it in (first, second):
+        kind.shelf.remove(it.name)
+    again = follow(capfdbinary, kind, tmp_path / "1.pages", full, [b"a"])
+    assert again.fault.startswith(f"{full.name} is not what was saved there"), again.fault
+
+
+def test_a_chain_of_very_many_is_found_at_once(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A week of one a minute; who asked for it waited for minutes."""
+    count = 0
+    matched = shelf._base_of
+
+    def counted(name: str) -> int | None:
+        nonlocal count
+        count += 1
+        return matched(name)
+
+    monkeypatch.setattr(shelf, "_base_of", counted)
+    kind.lay(name_of("m", 0), b"", 0)
+    for number in range(200):
+        kind.lay(f"m-{number:016x}-{number + 1:016x}.inc", b"", number)
+    assert len(chain(kind.shelf, "m").files) == 201
+    assert count <= 2 * 201
+
+
+def test_names_that_are_no_text_are_left_out(tmp_path: Path, capfdbinary: Output) -> None:
+    """One of them, and no backup was listed."""
+    (tmp_path / "m-0000000000000001.db").touch()
+    with open(os.fsencode(tmp_path) + b"/m\xff-0000000000000002.db", "wb"):  # noqa: PTH123 - such a name
+        told = run(capfdbinary, "list", str(tmp_path))
+    found = msgspec.json.decode(told, type=Listed)
+    assert [it.name for it in found.backups] == ["m-0000000000000001.db"]
 
 
 def test_increments_go_with_the_full_backup_that_they_follow(kind: Kind) -> None:
@@ -233,7 +297,7 @@ def test_increments_go_with_the_full_backup_that_they_follow(kind: Kind) -> None
 
 
 def test_a_chain_is_the_newest_full_backup_and_what_follows_it(kind: Kind) -> None:
-    assert chain(kind.shelf, "m") == []
+    assert chain(kind.shelf, "m") == Chain([], [])
     names = [
         *("m-0000000000000005.db", "m-0000000000000005-0000000000000006.inc"),
         # Another cluster of the same name, whose entries have the same numbers.
@@ -244,7 +308,9 @@ def test_a_chain_is_the_newest_full_backup_and_what_follows_it(kind: Kind) -> No
     ]
     for at_s, name in enumerate(names, 10):
         kind.lay(name, b"", at_s)
-    assert [it.name for it in chain(kind.shelf, "m")] == [names[2], names[3], names[4]]
+    found = chain(kind.shelf, "m")
+    assert [it.name for it in found.files] == [names[2], names[3], names[4]]
+    assert [it.name for it in found.cut_off] == [names[7]]
 
 
 def test_what_has_changed_or_is_gone_is_told(

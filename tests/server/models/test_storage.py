@@ -169,6 +169,10 @@ def test_a_name_with_a_zero_byte_keeps_no_place(tmp_path: Path) -> None:
         for _ in range(SENDING_MAX + 1):
             with pytest.raises(BackupFailed, match="null"):
                 await desk.kept("\0")
+        assert not desk.begin_verify("\0").is_over
+        while not desk.job().is_over:
+            await asyncio.sleep(0)
+        assert "null" in desk.job().fault, "it was said that the member stops"
         await desk.close()
 
     asyncio.run(main())

@@ -108,21 +108,27 @@ class Maintenance:
             async for piece in pieces:
                 yield piece
 
-    async def written_since(self, index: int, term: int) -> AsyncGenerator[bytes, None]:
+    async def written_since(
+        self, index: int, term: int, cluster_id: int = 0
+    ) -> AsyncGenerator[bytes, None]:
         """What was written behind a log position, in pages; Roost's own.
 
+        With `cluster_id` the position is one of that cluster.
+
         Raises:
-            ClientError: the journal does not reach back that far.
+            ClientError: the journal does not reach back that far, or is of another cluster.
 
         """
         request = rpc_pb2.SinceRequest(index=index, term=term)
-        pieces = self._pieces("/roost.Maintenance/Since", request, rpc_pb2.SinceResponse)
+        pieces = self._pieces(
+            "/roost.Maintenance/Since", request, rpc_pb2.SinceResponse, cluster_id
+        )
         async with aclosing(pieces):
             async for piece in pieces:
                 yield piece
 
     async def _pieces(  # Any: messages share no base that has a blob
-        self, path: str, request: Any, answer: Any
+        self, path: str, request: Any, answer: Any, cluster_id: int = 0
     ) -> AsyncGenerator[bytes, None]:
         """Yield one endpoint's answers; another is asked as long as nothing has come."""
         connections = self._connections
@@ -134,6 +140,12 @@ class Maintenance:
                 async with aclosing(stream):
                     async for said in stream:
                         has_begun = True
+                        if cluster_id not in (0, said.header.cluster_id):
+                            raise RequestRefused(
+                                "FAILED_PRECONDITION",
+                                f"the member is of cluster {said.header.cluster_id:x}, and what "
+                                f"is to be followed is of {cluster_id:x}: ask a member of that one",
+                            )
                         yield said.blob
             except ClientError as error:
                 if has_begun:

@@ -59,11 +59,15 @@ class Maintenance(Face):
         """
         return self._loop.iterate(self._inner.snapshot())
 
-    def written_since(self, index: int, term: int) -> Generator[bytes, None, None]:
+    def written_since(
+        self, index: int, term: int, cluster_id: int = 0
+    ) -> Generator[bytes, None, None]:
         """What was written behind a log position, in pages; Roost's own.
 
+        With `cluster_id` the position is one of that cluster.
+
         Raises:
-            ClientError: the journal does not reach back that far.
+            ClientError: the journal does not reach back that far, or is of another cluster.
 
         """
-        return self._loop.iterate(self._inner.written_since(index, term))
+        return self._loop.iterate(self._inner.written_since(index, term, cluster_id))

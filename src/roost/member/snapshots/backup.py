@@ -7,37 +7,54 @@ An increment holds what was written behind a backup, integers little-endian:
 
      0  4x  magic b"RINC"     4  u32 format
      8  u64 index            16  u64 term      of the last entry of the backup it follows
-    24      pages: u32 length, u32 crc32c, entries as `files` encodes them
+    24  u64 cluster           whose entries they are; not there in format 1
+    32      pages: u32 length, u32 crc32c, entries as `files` encodes them
             u32 0, u64 last index, u64 last term, 32x SHA-256 of everything before
+
+Clusters count their entries alike, so neither index nor term tells whether one follows another.
+
+What is written is read back before it has its name, and nobody else writes a file of that name
+meanwhile.
 """
 
+import errno
+import fcntl
 import hashlib
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from struct import Struct
+from typing import BinaryIO, NamedTuple
 
 from crc32c import crc32c
 
 from roost.directories import sync_directory
-from roost.member.errors import BackupDamaged
+from roost.member.errors import BackupDamaged, BackupFailed
 from roost.member.snapshots.files import decode_entries
 from roost.raft import Entry
-from roost.store import StoreError, read_applied_file
+from roost.store import GUID_KEY, StoreError, read_applied_file, read_metadata
 
 DIGEST_BYTES = 32
-_MAGIC, _FORMAT = b"RINC", 1
-_HEAD = Struct("<4sIQQ")
+_MAGIC, _FORMAT = b"RINC", 2
+# By the format that stands in it; 0.2.0 wrote the first.
+_HEADS = {1: Struct("<4sIQQ"), _FORMAT: Struct("<4sIQQQ")}
+_BEGIN = Struct("<4sI")
 _PAGE = Struct("<II")
 _END = Struct("<IQQ")
 _COPY_BYTES = 1 << 20
 _PAGE_BYTES_MAX = 256 << 20
+# What file systems answer that have no locks.
+_NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS})
 
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """What a file holds: the log position it ends at, its size and its digest."""
+    """What a file holds: the log position it ends at, its size and its digest.
+
+    `cluster_id` is whose it is, 0 = the file does not say; an increment follows `base_index`, an
+    entry of `base_term`.
+    """
 
     path: Path
     is_full: bool
@@ -46,6 +63,8 @@ class Backup:
     base_index: int
     size_bytes: int
     digest: str
+    cluster_id: int = 0
+    base_term: int = 0
 
 
 def _nobody(_count: int) -> None:
@@ -58,16 +77,50 @@ def part_of(path: Path) -> Path:
 
 
 class FileWriter:
-    """A file that appears under its name only when it is whole; use it as a context manager."""
+    """A file that appears under its name only when it is whole; use it as a context manager.
+
+    Whoever begins to write one that another process is writing is refused.
+    """
 
     def __init__(self, path: Path) -> None:
-        """Begin `path`.part."""
+        """Begin `path`.part.
+
+        Raises:
+            BackupFailed: somebody writes it.
+
+        """
         self._path = path
-        self._part = part_of(path)
-        descriptor = os.open(self._part, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
+        self.part = part_of(path)
+        descriptor = os.open(self.part, os.O_CREAT | os.O_WRONLY, 0o600)
         self._file = os.fdopen(descriptor, "wb")
+        self._is_named = False
         self.size_bytes = 0
         self._digest = hashlib.sha256()
+        try:
+            self._claim()
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _claim(self) -> None:
+        """Have the file for ourselves, and empty it."""
+        descriptor = self._file.fileno()
+        is_ours = True
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # It may have got its name between the opening and the lock.
+            is_ours = os.path.samestat(os.fstat(descriptor), self.part.stat())
+        except (BlockingIOError, FileNotFoundError):
+            is_ours = False
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+        if not is_ours:
+            raise BackupFailed(
+                f"{self._path} is being written by another process: wait until that is done, or "
+                "save under another name"
+            )
+        os.ftruncate(descriptor, 0)
 
     def __enter__(self) -> "FileWriter":
         """Nothing more."""
@@ -75,8 +128,9 @@ class FileWriter:
 
     def __exit__(self, kind: object, *_: object) -> None:
         """Close; what is not finished is removed."""
+        if not self._is_named:
+            self.part.unlink(missing_ok=True)
         self._file.close()
-        self._part.unlink(missing_ok=True)
 
     def write(self, data: bytes) -> None:
         """Append."""
@@ -88,32 +142,61 @@ class FileWriter:
         """The SHA-256 of what was written so far."""
         return self._digest.digest()
 
-    def finish(self) -> None:
-        """Make it durable under its name."""
+    def sync(self) -> None:
+        """Make durable what is there."""
         self._file.flush()
         os.fsync(self._file.fileno())
-        self._part.rename(self._path)
-        sync_directory(self._path.absolute().parent)
+
+    def finish(self, path: Path | None = None) -> None:
+        """Make it durable under its name, or another one beside it."""
+        self.sync()
+        final = path or self._path
+        self.part.rename(final)
+        self._is_named = True
+        sync_directory(final.absolute().parent)
 
 
-def write_full(path: Path, blobs: Iterable[bytes], hear: Callable[[int], None] = _nobody) -> Backup:
-    """Save what `Maintenance.Snapshot` streams; it must end with its digest.
+def write_checked(
+    path: Path,
+    blobs: Iterable[bytes],
+    hear: Callable[[int], None] = _nobody,
+    name: Callable[[Backup], str] | None = None,
+) -> Backup:
+    """Save a whole backup, under its name or that which `name` gives it.
 
-    `hear` is told how many bytes of it were read back, again and again.
+    A file that is there stays until this one was read back; `hear` is told how many bytes of it
+    were, again and again.
 
     Raises:
-        BackupDamaged: it does not.
+        BackupDamaged: it is none.
+        BackupFailed: somebody writes it.
 
     """
     with FileWriter(path) as file:
         for blob in blobs:
             file.write(blob)
-        file.finish()
-    try:
-        return read_backup(path, hear)
-    except BackupDamaged:
-        path.unlink()
-        raise
+        return _named(file, path, hear, name)
+
+
+def _named(
+    file: FileWriter,
+    path: Path,
+    hear: Callable[[int], None] = _nobody,
+    name: Callable[[Backup], str] | None = None,
+) -> Backup:
+    file.sync()
+    held = read_backup(file.part, hear)
+    final = path if name is None else path.with_name(name(held))
+    file.finish(final)
+    return replace(held, path=final)
+
+
+def write_full(path: Path, blobs: Iterable[bytes], hear: Callable[[int], None] = _nobody) -> Backup:
+    """Save what `Maintenance.Snapshot` streams; it must end with its digest.
+
+    Raises as `write_checked`.
+    """
+    return write_checked(path, blobs, hear)
 
 
 def write_increment(path: Path, base: Backup, blobs: Iterable[bytes]) -> Backup:
@@ -121,11 +204,12 @@ def write_increment(path: Path, base: Backup, blobs: Iterable[bytes]) -> Backup:
 
     Raises:
         BackupDamaged: it does not follow it.
+        BackupFailed: somebody writes it.
 
     """
     index, term = base.index, base.term
     with FileWriter(path) as file:
-        file.write(_HEAD.pack(_MAGIC, _FORMAT, index, term))
+        file.write(_HEADS[_FORMAT].pack(_MAGIC, _FORMAT, index, term, base.cluster_id))
         for blob in blobs:
             for entry in _decode(path, blob):
                 if entry.index != index + 1:
@@ -134,8 +218,7 @@ def write_increment(path: Path, base: Backup, blobs: Iterable[bytes]) -> Backup:
             file.write(_PAGE.pack(len(blob), crc32c(blob)) + blob)
         file.write(_END.pack(0, index, term))
         file.write(file.digest())
-        file.finish()
-    return read_backup(path)
+        return _named(file, path)
 
 
 def read_backup(path: Path, hear: Callable[[int], None] = _nobody) -> Backup:
@@ -148,8 +231,6 @@ def read_backup(path: Path, hear: Callable[[int], None] = _nobody) -> Backup:
     size = path.stat().st_size
     digest = hashlib.sha256()
     with path.open("rb") as file:
-        head = file.read(_HEAD.size)
-        file.seek(0)
         left = size - DIGEST_BYTES
         while left > 0 and (data := file.read(min(left, _COPY_BYTES))):
             digest.update(data)
@@ -157,41 +238,90 @@ def read_backup(path: Path, hear: Callable[[int], None] = _nobody) -> Backup:
             hear(size - DIGEST_BYTES - left)
         if left or file.read() != digest.digest():
             raise BackupDamaged(f"{path}: the digest at its end is not that of the file")
-    if head[:4] == _MAGIC:
-        _, file_format, base_index, _ = _HEAD.unpack(head)
-        if file_format != _FORMAT:
-            raise BackupDamaged(f"{path}: format {file_format}, this version knows {_FORMAT}")
-        with path.open("rb") as file:
-            file.seek(size - DIGEST_BYTES - _END.size)
-            _, index, term = _END.unpack(file.read(_END.size))
-        return Backup(path, False, index, term, base_index, size, digest.hexdigest())
+        file.seek(0)
+        if file.read(len(_MAGIC)) == _MAGIC:
+            return _read_increment(path, size, digest.hexdigest())
     try:
         index, term = read_applied_file(path)
+        guid = read_metadata(path, GUID_KEY) or b""
     except StoreError as error:
         text = "it is no store of Roost's; `roost import` takes etcd's snapshots"
         raise BackupDamaged(f"{path}: {text} ({error})") from error
-    return Backup(path, True, index, term, 0, size, digest.hexdigest())
+    cluster_id = int.from_bytes(guid, "big")
+    return Backup(path, True, index, term, 0, size, digest.hexdigest(), cluster_id)
+
+
+def _read_increment(path: Path, size: int, digest: str) -> Backup:
+    """What one holds whose digest is right."""
+    content_bytes = size - DIGEST_BYTES - _END.size
+    if content_bytes < _BEGIN.size:
+        raise BackupDamaged(f"{path}: it is too short for an increment")
+    with path.open("rb") as file:
+        head = _read_head(path, file)
+        if content_bytes < head.form.size:
+            raise BackupDamaged(f"{path}: it is too short for an increment")
+        file.seek(content_bytes)
+        _, index, term = _END.unpack(file.read(_END.size))
+    return Backup(
+        path, False, index, term, head.base_index, size, digest, head.cluster_id, head.base_term
+    )
+
+
+class _Head(NamedTuple):
+    """How an increment begins: in which format, behind what, and of which cluster it is."""
+
+    form: Struct
+    base_index: int
+    base_term: int
+    cluster_id: int
+
+
+def _read_head(path: Path, file: BinaryIO) -> _Head:
+    """How an increment begins; where it does not say of which cluster it is, that is 0.
+
+    Raises:
+        BackupDamaged: it is of a version that nobody here knows.
+
+    """
+    begin = file.read(_BEGIN.size)
+    file_format = int.from_bytes(begin[len(_MAGIC) :], "little")
+    head = _HEADS.get(file_format)
+    if head is None:
+        raise BackupDamaged(f"{path}: format {file_format}, this version knows up to {_FORMAT}")
+    rest = file.read(head.size - _BEGIN.size)
+    _, _, base_index, base_term, *cluster = head.unpack(begin + rest)
+    return _Head(head, base_index, base_term, sum(cluster))
 
 
 def entries_of(backup: Backup) -> Iterable[Entry]:
     """What an increment holds, entry by entry.
 
     Raises:
-        BackupDamaged: a page has changed.
+        BackupDamaged: a page has changed, or is not what follows the one before.
 
     """
+    last = backup.base_index
     with backup.path.open("rb") as file:
-        file.seek(_HEAD.size)
+        _read_head(backup.path, file)
         while True:
-            length, crc = _PAGE.unpack(file.read(_PAGE.size))
+            said = file.read(_PAGE.size)
+            if len(said) < _PAGE.size:
+                raise BackupDamaged(f"{backup.path}: it ends in the middle of a page")
+            length, crc = _PAGE.unpack(said)
             if not length:
-                return
+                break
             if length > _PAGE_BYTES_MAX:
                 raise BackupDamaged(f"{backup.path}: a page of {length} bytes")
             blob = file.read(length)
             if crc32c(blob) != crc:
                 raise BackupDamaged(f"{backup.path}: a page has changed")
-            yield from _decode(backup.path, blob)
+            for entry in _decode(backup.path, blob):
+                if entry.index != last + 1:
+                    raise BackupDamaged(f"{backup.path}: entry {entry.index} behind entry {last}")
+                last = entry.index
+                yield entry
+    if last != backup.index:
+        raise BackupDamaged(f"{backup.path}: it ends at entry {last}, not {backup.index}")
 
 
 def _decode(path: Path, blob: bytes) -> list[Entry]:

@@ -35,7 +35,13 @@ from roost.member.errors import (
     NoBucket,
 )
 from roost.member.snapshots.backup import DIGEST_BYTES, Backup
-from roost.member.snapshots.bucket_place import MISSING, SCHEME, parse_place
+from roost.member.snapshots.bucket_place import (
+    MISSING,
+    SCHEME,
+    parse_place,
+    told_endpoint,
+    without_secrets,
+)
 from roost.member.snapshots.saving import with_digest
 from roost.member.snapshots.shelf import (
     Hear,
@@ -45,7 +51,7 @@ from roost.member.snapshots.shelf import (
     name_of,
     name_of_increment,
 )
-from roost.store import StoreError, read_applied_file
+from roost.store import GUID_KEY, StoreError, read_applied_file, read_metadata
 
 if TYPE_CHECKING:
     from obstore import GetResult
@@ -71,6 +77,7 @@ _FORBIDDEN = re.compile(r"status code: 40[13]\b")
 _METADATA = "/latest/api/token", "/latest/meta-data"
 # What is known about a backup without reading it.
 _INDEX, _TERM, _BASE, _DIGEST = "roost-index", "roost-term", "roost-base-index", "roost-sha256"
+_CLUSTER = "roost-cluster"
 # Which upload made it.
 _UPLOAD = "roost-upload"
 
@@ -87,8 +94,9 @@ class Bucket:
 
         """
         self._place = parse_place(place)
-        endpoint = self._place.endpoint or os.environ.get("AWS_ENDPOINT_URL", "")
-        self._endpoint = endpoint or os.environ.get("AWS_ENDPOINT", "")
+        # Looked at in any case: what speaks S3 reads it as well, and panics where it is no address.
+        told = told_endpoint(os.environ)
+        self._endpoint = self._place.endpoint or told
         self._store = self._opened()
 
     def _opened(self) -> "S3Store":
@@ -155,6 +163,7 @@ class Bucket:
         """As `Shelf`: whole, or not there."""
         try:
             index, term = read_applied_file(copy)
+            cluster_id = int.from_bytes(read_metadata(copy, GUID_KEY) or b"", "big")
         except StoreError as error:
             raise BackupFailed(f"the copy of the store cannot be read: {error}") from error
         size = copy.stat().st_size + DIGEST_BYTES
@@ -162,7 +171,7 @@ class Bucket:
             name_of(member, index),
             with_digest(copy),
             size,
-            {_INDEX: str(index), _TERM: str(term), _BASE: "0"},
+            {_INDEX: str(index), _TERM: str(term), _BASE: "0", _CLUSTER: f"{cluster_id:x}"},
             hear,
         )
 
@@ -179,7 +188,7 @@ class Bucket:
                     yield piece
 
         told = {_INDEX: str(saved.index), _TERM: str(saved.term), _DIGEST: saved.digest}
-        told[_BASE] = str(saved.base_index)
+        told |= {_BASE: str(saved.base_index), _CLUSTER: f"{saved.cluster_id:x}"}
         return self._send(name, pieces(), saved.size_bytes, told, hear)
 
     def _send(
@@ -259,10 +268,20 @@ class Bucket:
         told = {str(key): str(value) for key, value in found.attributes.items()}
         try:
             index, term, base = (int(told[it]) for it in (_INDEX, _TERM, _BASE))
+            cluster_id = int(told[_CLUSTER], 16)
         except (KeyError, ValueError):
             return None
         size = found.meta["size"]
-        return Backup(Path(name), base == 0, index, term, base, size, told.get(_DIGEST, ""))
+        digest = told.get(_DIGEST, "")
+        return Backup(Path(name), base == 0, index, term, base, size, digest, cluster_id)
+
+    def digest_of(self, kept: Kept) -> str:
+        """As `Shelf`."""
+        if kept.size_bytes < DIGEST_BYTES:
+            return ""
+        found = self._get(kept.name, kept.size_bytes - DIGEST_BYTES, kept.size_bytes)
+        with self._faults(kept.name):
+            return bytes(found.bytes()).hex()
 
     def remove(self, name: str) -> None:
         """As `Shelf`."""
@@ -310,7 +329,8 @@ class Bucket:
         # All of it is looked at: a long prefix stands before what the store says.
         whole = " ".join(str(error).partition("Debug source")[0].split())
         code = _CODE.search(whole)
-        told = f"{whole[:_TOLD_CHARACTERS]}..." if len(whole) > _TOLD_CHARACTERS else whole
+        told = without_secrets(whole)
+        told = f"{told[:_TOLD_CHARACTERS]}..." if len(told) > _TOLD_CHARACTERS else told
         where = f"bucket {self._place.bucket} at {self._endpoint or _AMAZON}"
         match code[1] if code else "", error:
             case "NoSuchBucket", _:

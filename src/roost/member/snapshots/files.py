@@ -76,6 +76,10 @@ class Files:
         """
         return self._snapshots.copies.lend(self._core.applied_index)
 
+    def cluster_id(self) -> int:
+        """Whose the store is, as it says itself and a copy of it does."""
+        return self._home.store.guid.int
+
     def is_behind(self, index: int) -> bool:
         """Whether nothing was applied behind an entry."""
         return self._core.applied_index <= index

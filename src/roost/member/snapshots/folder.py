@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISREG
 
-from roost.member.snapshots.backup import Backup, FileWriter, read_backup, write_full
+from roost.member.snapshots.backup import DIGEST_BYTES, Backup, write_checked
 from roost.member.snapshots.saving import with_digest
 from roost.member.snapshots.shelf import (
     Hear,
@@ -32,6 +32,8 @@ class Folder:
     def found(self) -> Iterator[Kept]:
         """As `Shelf`."""
         for it in self.directory.iterdir() if self.directory.exists() else ():
+            if not _is_text(it.name):
+                continue
             with suppress(FileNotFoundError):  # its member has removed it meanwhile
                 status = it.stat()
                 if S_ISREG(status.st_mode):
@@ -49,24 +51,42 @@ class Folder:
                 count += len(blob)
                 hear("writing", count)
 
-        saved = write_full(coming, written(), lambda count: hear("checking", count))
-        final = coming.with_name(name_of(member, saved.index))
-        coming.rename(final)
-        return self.made_now(member, final)
+        saved = write_checked(
+            coming,
+            written(),
+            lambda count: hear("checking", count),
+            lambda held: name_of(member, held.index),
+        )
+        return self.made_now(member, saved.path)
 
     def put_increment(self, member: str, made: Backup, hear: Hear) -> Kept:
         """As `Shelf`: as `put`."""
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        coming = self.directory / f"{member}-coming.inc"
-        with FileWriter(coming) as file, made.path.open("rb") as source:
-            while blob := source.read(_READ_BYTES):
-                file.write(blob)
-                hear("writing", file.size_bytes)
-            file.finish()
-        saved = read_backup(coming, lambda count: hear("checking", count))
-        final = coming.with_name(name_of_increment(member, saved.base_index, saved.index))
-        coming.rename(final)
-        return self.made_now(member, final)
+
+        def written() -> Iterator[bytes]:
+            count = 0
+            with made.path.open("rb") as source:
+                while blob := source.read(_READ_BYTES):
+                    yield blob
+                    count += len(blob)
+                    hear("writing", count)
+
+        saved = write_checked(
+            self.directory / f"{member}-coming.inc",
+            written(),
+            lambda count: hear("checking", count),
+            lambda held: name_of_increment(member, held.base_index, held.index),
+        )
+        return self.made_now(member, saved.path)
+
+    def digest_of(self, kept: Kept) -> str:
+        """As `Shelf`."""
+        try:
+            with (self.directory / known(kept.name)).open("rb") as file:
+                file.seek(max(0, os.fstat(file.fileno()).st_size - DIGEST_BYTES))
+                return file.read().hex()
+        except FileNotFoundError as error:
+            raise gone(kept.name) from error
 
     def made_now(self, member: str, made: Path) -> Kept:
         """Let what was made now be the newest of its member."""
@@ -95,3 +115,12 @@ class Folder:
         for it in self.directory.iterdir():
             if is_of(it.name, member) and it.stat().st_mtime_ns >= now_ns:
                 os.utime(it, ns=(now_ns - 1, now_ns - 1))
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name can be said at all: what is none of ours may have bytes that are no text."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

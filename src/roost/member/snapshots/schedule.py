@@ -45,9 +45,10 @@ Hearing = Callable[[Progress], None]
 
 @dataclass(frozen=True, slots=True)
 class _Chain:
-    """The last backup by the clock: its name, where it ends, and how many increments it is on."""
+    """The last backup by the clock: which it is, where it ends, how many increments it is on."""
 
     name: str
+    digest: str
     index: int
     term: int
     count: int
@@ -140,7 +141,7 @@ class BackupSchedule:
         # Where that fails, the next one is full as well: what stays is one chain less to look for.
         self._chain = None
         saved = await self._save(self._name, lambda _progress: None)
-        self._chain = _Chain(saved.name, saved.index, saved.term, 0)
+        self._chain = _Chain(saved.name, saved.digest, saved.index, saved.term, 0)
         return saved
 
     async def _follow(self, chain: "_Chain") -> Saved | None:
@@ -151,13 +152,14 @@ class BackupSchedule:
             return None
         with self._alone():
             async with lend_written(self._files, chain.index, chain.term) as pages:
-                position = str(chain.index), str(chain.term)
+                base = chain.name, chain.digest, str(chain.index), str(chain.term)
                 ended = await self._run(
-                    *("follow", self._place, self._name, str(pages), chain.name, *position),
+                    *("follow", self._place, self._name, str(pages), *base),
+                    str(self._files.cluster_id()),
                     hear=lambda _line: None,
                 )
         saved = _checked(ended)
-        self._chain = _Chain(saved.name, saved.index, saved.term, count)
+        self._chain = _Chain(saved.name, saved.digest, saved.index, saved.term, count)
         return saved
 
     async def save_by_hand(self, hear: Hearing) -> Saved:

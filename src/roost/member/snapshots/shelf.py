@@ -69,6 +69,17 @@ class Opened:
     pieces: Iterator[bytes]
 
 
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """A full backup and the increments that follow it, in order; none where there is no full one.
+
+    `cut_off` are increments behind the full one that nothing leads to: something between is gone.
+    """
+
+    files: list[Kept]
+    cut_off: list[Kept]
+
+
 class Shelf(Protocol):
     """A place for the backups of many members.
 
@@ -83,6 +94,9 @@ class Shelf(Protocol):
 
     def put_increment(self, member: str, made: Backup, hear: Hear) -> Kept:
         """Save an increment that was made and checked elsewhere; as `put`."""
+
+    def digest_of(self, kept: Kept) -> str:
+        """The digest at the end of one that is there, without reading all of it."""
 
     def open(self, name: str) -> AbstractContextManager[Opened]:
         """Read one."""
@@ -119,11 +133,6 @@ def is_of(name: str, member: str) -> bool:
     return matched is not None and matched[1] == member
 
 
-def has(shelf: Shelf, name: str) -> bool:
-    """Whether a backup of that name is there."""
-    return any(it.name == name for it in shelf.found())
-
-
 def known(name: str) -> str:
     """The name of a backup, as somebody has said it.
 
@@ -148,7 +157,7 @@ def list_all(shelf: Shelf, *, of_members: bool = True) -> Listed:
     return Listed(newest[:LIST_MAX], is_cut=len(newest) > LIST_MAX)
 
 
-def chain(shelf: Shelf, member: str) -> list[Kept]:
+def chain(shelf: Shelf, member: str) -> Chain:
     """A member's newest full backup and the increments that follow it, as a restore wants them.
 
     Names tell what follows what, so nothing is read; increments that were made before the full one
@@ -156,15 +165,43 @@ def chain(shelf: Shelf, member: str) -> list[Kept]:
     """
     own = [it for it in shelf.found() if is_of(it.name, member)]
     full = max((it for it in own if _is_full(it.name)), key=_age_of, default=None)
-    found = [] if full is None else [full]
-    while found:
+    if full is None:
+        return Chain([], [])
+    after: dict[int, list[Kept]] = {}
+    for it in own:
+        base = _base_of(it.name)
+        if base is not None and base < _end_of(it.name)[0] and it.at_s >= full.at_s:
+            after.setdefault(base, []).append(it)
+    found = [full]
+    while True:
         end, at_s = _end_of(found[-1].name)[0], found[-1].at_s
-        after = [it for it in own if _base_of(it.name) == end < _end_of(it.name)[0]]
-        following = max((it for it in after if it.at_s >= at_s), key=_age_of, default=None)
-        if following is None:
+        following = [it for it in after.pop(end, ()) if it.at_s >= at_s]
+        if not following:
             break
-        found.append(following)
-    return found
+        found.append(max(following, key=_age_of))
+    last = _end_of(found[-1].name)[0]
+    cut_off = [it for base, left in after.items() if base > last for it in left]
+    return Chain(found, sorted(cut_off, key=_age_of))
+
+
+def check_end(shelf: Shelf, member: str, base: str, digest: str) -> None:
+    """See that an increment of a member may follow `base`, which was saved with this digest.
+
+    It would be of no use where a restore could not come to it, from a full backup on.
+
+    Raises:
+        BackupFailed: it may not; the text says why.
+
+    """
+    files = chain(shelf, member).files
+    if not files or files[-1].name != base:
+        why = f"the newest chain ends with {files[-1].name}" if files else "no full one is there"
+        raise BackupFailed(f"what follows {base} could not be restored any more: {why}")
+    if shelf.digest_of(files[-1]) != digest:
+        raise BackupFailed(
+            f"{base} is not what was saved there, and it would follow that: does another member "
+            "of the same name save there, of another cluster?"
+        )
 
 
 def _age_of(kept: Kept) -> tuple[float, tuple[int, bool]]:

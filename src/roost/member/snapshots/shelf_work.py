@@ -5,7 +5,7 @@ and to write and hash a large file would hold a member up.  It is given what to 
 
     newest PLACE NAME               how old the newest backup of the member NAME is
     save PLACE NAME COPY COUNT      save a copy of its store, and keep COUNT of its backups
-    follow PLACE NAME PAGES BASE INDEX TERM
+    follow PLACE NAME PAGES BASE DIGEST INDEX TERM CLUSTER
                                     save an increment of what was written behind the backup BASE,
                                     which ends at an entry, as a file has it (`written`)
     list PLACE                      what is there, of all members
@@ -38,7 +38,7 @@ from roost.member.snapshots.shelf import (
     Newest,
     Shelf,
     Verified,
-    has,
+    check_end,
     is_of,
     keep,
     list_all,
@@ -56,13 +56,14 @@ _CUT = 1
 class Saved(msgspec.Struct, frozen=True):
     """What the process has saved, or why it could not.
 
-    `index` and `term` are of the entry that it ends at.
+    `index` and `term` are of the entry that it ends at, `digest` stands at its end.
     """
 
     name: str = ""
     size_bytes: int = 0
     index: int = 0
     term: int = 0
+    digest: str = ""
     fault: str = ""
 
 
@@ -114,21 +115,29 @@ def _save(place: str, member: str, copy: str, count: str) -> None:
         keep(shelf, member, int(count), made)
     except (RoostError, OSError) as error:
         raise BackupFailed(f"{made.name} is saved, but older ones stay: {error}") from error
-    _say(Saved(made.name, made.size_bytes, index, term))
+    _say(Saved(made.name, made.size_bytes, index, term, shelf.digest_of(made)))
 
 
-def _follow(place: str, member: str, pages: str, base: str, index: str, term: str) -> None:
+def _follow(
+    place: str,
+    member: str,
+    pages: str,
+    base: str,
+    digest: str,
+    index: str,
+    term: str,
+    cluster: str,
+) -> None:
     shelf, path = shelf_at(place), Path(pages)
-    if not has(shelf, base):
-        raise BackupFailed(f"{base} is not there any more, which an increment would follow")
+    check_end(shelf, member, base, digest)
     made = write_increment(
         path.with_suffix(INCREMENT),
-        Backup(Path(base), True, int(index), int(term), 0, 0, ""),
+        Backup(Path(base), True, int(index), int(term), 0, 0, digest, int(cluster)),
         pages_in(path),
     )
     said = _Saying(made.size_bytes)
     kept = shelf.put_increment(member, made, said.hear)
-    _say(Saved(kept.name, kept.size_bytes, made.index, made.term))
+    _say(Saved(kept.name, kept.size_bytes, made.index, made.term, made.digest))
 
 
 def _list(place: str) -> None:

@@ -167,7 +167,11 @@ class Counter(Keyed[K, int], CountBrackets[K], Generic[K]):
         return self._loop.call(self._inner.add(key, number))
 
     def update(self, counts: Mapping[K, int] | Iterable[K]) -> None:
-        """Add counts, or count what is given: all at once.  One round trip; rows as `put`."""
+        """Add counts, or count what is given: all at once.  One round trip; rows as `put`.
+
+        Raises as `add`.
+
+        """
         self._loop.call(self._inner.update(counts))
 
     def subtract(self, counts: Mapping[K, int] | Iterable[K]) -> None:

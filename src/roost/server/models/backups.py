@@ -244,7 +244,7 @@ class BackupDesk:
         """What a process gives; `on_used()` follows when nobody takes it any more."""
         try:
             piped = Piped(SHELF, *arguments)
-        except (OSError, ValueError) as error:  # the latter of a name with a zero byte
+        except OSError as error:
             self._sending_count -= 1
             on_used()
             raise BackupFailed(f"no process could be started: {error}") from error
