@@ -15,19 +15,25 @@ to lead finds another clock's, and begins to count anew, the whole time.  So a l
 than was asked for, by as much again for each leader that comes, and never shorter; no clock is
 compared with another one, and none that is set by people is looked at.  Only the places at the
 front are ever ended: who waits behind for nothing is found when it comes there.
+
+What goes through places is steps, each of which says how many rows it took: all who wait may have
+gone, or be looked through for one.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import msgspec
 
 from roost.database import Moment, Refused, Transaction
+from roost.database.model import Slice
 
 LINES, PLACES, TICKETS = "objects.lines", "objects.places", "objects.tickets"
 # How many may be in one line.
 LINE_MAX = 10_000
 TICKET_MAX = 1 << 62
 PlaceKey = tuple[str, int]
+# What it takes to end a place, or to give one a new lease, in rows.
+_ROWS_A_CHANGE = 3
 
 
 class Line(msgspec.Struct, frozen=True, array_like=True):
@@ -108,7 +114,7 @@ class OneLine:
         """All places, in order."""
         return self._places.items(first=(self._name, self._line.low), stop=(self._name, TICKET_MAX))
 
-    def front(self) -> dict[int, Place]:
+    def front(self) -> Generator[int, None, dict[int, Place]]:
         """Those who have it, by their tickets; whose lease is over goes."""
         found: dict[int, Place] = {}
         for key, place in self.places():
@@ -117,13 +123,25 @@ class OneLine:
             ticket = key[1]
             if place.clock != self._moment.clock:
                 place = self.put(ticket, place)
+                yield _ROWS_A_CHANGE
             elif place.until_s <= self._moment.at_s:
                 self.remove(ticket)
+                yield _ROWS_A_CHANGE
                 continue
+            else:
+                yield 1
             found[ticket] = place
         if found and next(iter(found)) != self._line.low:
             self._write(self._line.count, next(iter(found)))
         return found
+
+    def find(self, who: bytes) -> Generator[int, None, int]:
+        """The ticket that somebody has, which looks through all; 0 = none."""
+        for key, place in self.places():
+            if place.who == who:
+                return key[1]
+            yield 1
+        return 0
 
     def get(self, ticket: int) -> Place | None:
         """One place."""
@@ -135,6 +153,12 @@ class OneLine:
         made = msgspec.structs.replace(place, clock=self._moment.clock, until_s=until_s)
         self._places[self._name, ticket] = made
         return made
+
+    def renew(self, ticket: int) -> None:
+        """Have a place that is there last for its whole time from now on."""
+        place = self.get(ticket)
+        assert place is not None, "it was found"
+        self.put(ticket, place)
 
     def enter(self, asked: Asked) -> int:
         """Stand at the end; the ticket.
@@ -166,9 +190,9 @@ class OneLine:
         else:
             self._lines.discard(self._name)
 
-    def standing(self, ticket: int) -> Standing:
+    def standing(self, ticket: int) -> Generator[int, None, Standing]:
         """Where a ticket is; whoever is at the front for too long goes."""
-        front = self.front()
+        front = yield from self.front()
         others = [it.until_s for other, it in front.items() if other != ticket]
         ahead_s = min(others, default=float("inf")) - self._moment.at_s
         return Standing(ticket=ticket, is_held=ticket in front, ahead_s=ahead_s)
@@ -179,38 +203,37 @@ def enter(
     asked: Asked,
     waits: bool,  # noqa: FBT001 - arguments of operations have positions
     again: bool,  # noqa: FBT001 - as above
-) -> Standing:
+) -> Generator[None, None, Standing]:
     """Stand in line; not at all if it `waits` not and would have to.
 
     With `again` it may be there already, because nobody knows what became of the first time.
     """
-    line = OneLine(txn, asked.line, asked.permits)
+    line, part = OneLine(txn, asked.line, asked.permits), Slice()
     if again:
-        for key, place in line.places():
-            if place.who == asked.who:
-                line.put(key[1], place)
-                return line.standing(key[1])
-    if not waits and len(line.front()) >= asked.permits:
+        ticket = yield from part.paced(line.find(asked.who))
+        if ticket:
+            line.renew(ticket)
+            return (yield from part.paced(line.standing(ticket)))
+    if not waits and len((yield from part.paced(line.front()))) >= asked.permits:
         return NOWHERE
-    return line.standing(line.enter(asked))
+    return (yield from part.paced(line.standing(line.enter(asked))))
 
 
-def look(txn: Transaction, asked: Asked, ticket: int) -> Standing:
+def look(txn: Transaction, asked: Asked, ticket: int) -> Generator[None, None, Standing]:
     """Look after a place, so that it lasts for its whole time again."""
     line = OneLine(txn, asked.line, asked.permits)
     place = line.get(ticket)
     if place is None or place.who != asked.who:
         return NOWHERE
     line.put(ticket, place)
-    return line.standing(ticket)
+    return (yield from Slice().paced(line.standing(ticket)))
 
 
-def leave(txn: Transaction, asked: Asked, ticket: int) -> bool:
+def leave(txn: Transaction, asked: Asked, ticket: int) -> Generator[None, None, bool]:
     """Give a place back; whether it was there.  No ticket: whichever it has, if it has one."""
     line = OneLine(txn, asked.line, asked.permits)
     if not ticket:
-        mine = (key[1] for key, place in line.places() if place.who == asked.who)
-        ticket = next(mine, 0)
+        ticket = yield from Slice().paced(line.find(asked.who))
     place = line.get(ticket)
     if place is None or place.who != asked.who:
         return False
@@ -218,10 +241,10 @@ def leave(txn: Transaction, asked: Asked, ticket: int) -> bool:
     return True
 
 
-def first(txn: Transaction, name: str) -> Held | None:
+def first(txn: Transaction, name: str) -> Generator[None, None, Held | None]:
     """Who is first in line, as far as anybody has looked."""
     line = txn.tree(LINES, key=str, value=Line).get(name)
     if line is None:
         return None
-    found = OneLine(txn, name, line.permits).front()
+    found = yield from Slice().paced(OneLine(txn, name, line.permits).front())
     return next((Held(ticket, place.value) for ticket, place in found.items()), None)
