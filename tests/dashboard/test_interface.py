@@ -7,6 +7,7 @@ import pytest
 
 from roost.call import Code
 from roost.dashboard import Interface, Log
+from roost.dashboard.pages import DATA_GUARDS
 from roost.dashboard.viewing import VIEWERS_MAX
 from roost.database import events
 from roost.exchange import Answer, Request, Streaming
@@ -94,6 +95,52 @@ def test_who_may_not_look_is_told_why(code: Code, status: int, path: str) -> Non
     assert answer.status == status
     assert json.loads(answer.body) == {"error": "not you", "message": "not you", "code": code}
     assert not desk.hub.viewers
+
+
+ELSEWHERE: list[dict[str, str]] = [
+    {"sec_fetch_site": "cross-site", "sec_fetch_mode": "no-cors"},
+    {"sec_fetch_site": "same-site", "sec_fetch_mode": "navigate"},
+    {"sec_fetch_site": "cross-site", "origin": "http://bad.example.com"},
+    {"origin": "http://bad.example.com", "host": "here:2379"},
+    {"origin": "null", "host": "here:2379"},
+]
+
+
+@pytest.mark.parametrize("headers", ELSEWHERE)
+def test_what_a_page_of_another_origin_has_asked_for_is_refused(headers: dict[str, str]) -> None:
+    """Where nobody signs in, any page that somebody looked at had a store copied with an `img`."""
+    desk = Desk()
+    for path in ("/dashboard/cluster", "/dashboard/log", "/dashboard/events"):
+        answer = desk.asked(path, "GET", b"", **headers)
+        assert (answer.status, json.loads(answer.body)["code"]) == (403, Code.PERMISSION_DENIED)
+    assert not desk.hub.viewers
+    assert desk.asked("/dashboard/", "GET", b"", **headers).status == 200, (
+        "a link to the page is no harm"
+    )
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"sec_fetch_site": "same-origin", "origin": "http://here:2379"},
+        {"sec_fetch_site": "none"},
+        {"origin": "http://here:2379", "host": "here:2379"},
+        {"sec_fetch_site": "cross-site", "origin": "http://good.example.com"},
+    ],
+)
+def test_our_own_page_and_origins_that_are_let_in_are_answered(headers: dict[str, str]) -> None:
+    desk = Desk()
+    cors = ["http://good.example.com"]
+    desk.interface = Interface(desk.hub, desk.rights, desk.log, cors=cors)
+    answer = desk.asked("/dashboard/cluster", "GET", b"", **headers)
+    assert answer.status == 200
+    assert set(DATA_GUARDS) <= set(answer.headers)
+    proxied = {"origin": "http://public", "host": "here:2379", "content_type": "application/json"}
+    assert desk.asked("/dashboard/log", "POST", b"{", **proxied).status == 400, "no page could"
+    desk.interface = Interface(desk.hub, desk.rights, desk.log, cors=["*"])
+    for it in (headers, *ELSEWHERE):
+        assert desk.asked("/dashboard/cluster", "GET", b"", **it).status == 200
 
 
 def test_states_come_as_events_with_the_number_of_the_last_happening() -> None:

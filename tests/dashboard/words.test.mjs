@@ -226,3 +226,7 @@ test("a page of a hundred thousand keys is one question, and has a hundred rows"
   }
   assert.deepEqual(new Set(asked), new Set([200]));
 });
+
+test("an address with a broken escape is an address", () => {
+  assert.deepEqual(["a%2Fb", "%E0%A4", "100%", ""].map(words.pieceOf), ["a/b", "%E0%A4", "100%", ""]);
+});

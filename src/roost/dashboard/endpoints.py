@@ -7,7 +7,7 @@ import msgspec
 from roost.dashboard.built import Built
 from roost.dashboard.configured import Setting
 from roost.dashboard.log import LogState
-from roost.dashboard.pages import GUARDS
+from roost.dashboard.pages import DATA_GUARDS
 from roost.dashboard.storing import (
     BackupNamed,
     BackupState,
@@ -33,7 +33,6 @@ from roost.exchange import JSON, Answer
 
 PREFIX = "/dashboard/"
 BINARY_KIND = "application/octet-stream"
-UNCACHED = (b"cache-control", b"no-store")
 # etcd 0.3's address of its own, and what people leave out.
 OLD_PATHS = ("/mod/dashboard", "/mod/dashboard/", "/dashboard")
 
@@ -238,4 +237,4 @@ ENDPOINTS = (
 
 def said(value: object) -> Answer:
     """An answer of what a row here says."""
-    return Answer(200, msgspec.json.encode(value), (JSON, UNCACHED, *GUARDS[1:3]))
+    return Answer(200, msgspec.json.encode(value), (JSON, *DATA_GUARDS))

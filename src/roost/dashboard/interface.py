@@ -2,19 +2,25 @@
 
 Files are for everybody: they hold nothing of a cluster.  What members say of themselves is for
 whoever may ask a member for its status; log, settings and what is stored are root's.
+
+Where nobody has to sign in, whoever reaches us is root, and so is each page that a browser there
+shows.  It reads nothing, but might have us copy a store again and again: browsers say where a
+request comes from (Fetch Metadata, and Origin), and what is asked from elsewhere is refused, unless
+that is an origin of `cors`.  Of a request that a browser says nothing about, as by plain HTTP from
+an `img`, we cannot know.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
 import msgspec
 
 from roost.call import Caller, Code
 from roost.dashboard import endpoints
 from roost.dashboard.configured import Setting
-from roost.dashboard.endpoints import UNCACHED, said
+from roost.dashboard.endpoints import said
 from roost.dashboard.log import BadLevel, Log
-from roost.dashboard.pages import Pages
+from roost.dashboard.pages import DATA_GUARDS, Pages
 from roost.dashboard.ports import Answering, Rights
 from roost.dashboard.viewing import Hub, Viewer
 from roost.endpoint import Endpoint
@@ -26,6 +32,8 @@ PREFIX = endpoints.PREFIX.encode()
 # Of a request that has one.
 BODY_BYTES_MAX = 1 << 10
 OLD_PATHS = tuple(it.encode() for it in endpoints.OLD_PATHS)
+# Where a request comes from that nobody elsewhere has caused (Fetch Metadata, 2.3).
+_OURS, _ANY = frozenset({b"same-origin", b"none"}), b"*"
 _EVENTS = (b"content-type", b"text/event-stream")
 _STATUS = {
     Code.PERMISSION_DENIED: 403,
@@ -45,8 +53,14 @@ class Interface:
         log: Log,
         settings: Sequence[Setting] = (),
         stored: Mapping[Endpoint, Answering] | None = None,
+        *,
+        cors: Collection[str] = (),
     ) -> None:
-        """Ask `hub`, `log` and whoever answers what is `stored`, for those whom `rights` admit."""
+        """Ask `hub`, `log` and whoever answers what is `stored`, for those whom `rights` admit.
+
+        Pages of the origins `cors` may ask for that, too; `*` = all.
+        """
+        self._cors = frozenset(it.encode("latin-1") for it in cors)
         self._settings = settings
         self._hub = hub
         self._log = log
@@ -90,10 +104,26 @@ class Interface:
         answering = answers.get(request.method)
         if answering is None:
             return not_allowed(*answers)
+        if self._is_foreign(request):
+            text = "a page of another origin may not ask for this: open the dashboard itself"
+            return _refused(403, Code.PERMISSION_DENIED, text)
         try:
             return await answering(request)
         except RoostError as error:
             return _refusal(error)
+
+    def _is_foreign(self, request: Request) -> bool:
+        """Whether a browser says that a page of another origin has had it asked."""
+        headers = request.headers
+        origin = headers.get(b"origin", b"")
+        if _ANY in self._cors or origin in self._cors:
+            return False
+        if site := headers.get(b"sec-fetch-site", b""):
+            return site not in _OURS
+        # Our own page says no origin where it reads, and what else it sends no other page can.  A
+        # proxy may have another name for us than that which browsers know.
+        is_said = bool(origin) and request.method == "GET"
+        return is_said and origin.partition(b"://")[2] != headers.get(b"host", b"")
 
     async def _cluster(self, request: Request) -> Answer:
         await self._admitted(request.caller)
@@ -103,7 +133,7 @@ class Interface:
         await self._admitted(request.caller)
         viewer = self._hub.view(_number(request.headers.get(b"last-event-id", b"")))
         events = self._events(viewer, request.caller)
-        return Streaming((_EVENTS, UNCACHED), events, viewer.close)
+        return Streaming((_EVENTS, *DATA_GUARDS), events, viewer.close)
 
     async def _told_settings(self, _request: Request) -> Answer:
         return said(self._settings)
@@ -161,5 +191,9 @@ def _refusal(error: RoostError) -> Answer:
         status = 429
     elif isinstance(error, CallerFault):
         status, code = 400, Code.INVALID_ARGUMENT
-    told = {"error": str(error), "message": str(error), "code": code}
-    return Answer(status, msgspec.json.encode(told), (JSON, UNCACHED))
+    return _refused(status, code, str(error))
+
+
+def _refused(status: int, code: Code, text: str) -> Answer:
+    told = {"error": text, "message": text, "code": code}
+    return Answer(status, msgspec.json.encode(told), (JSON, *DATA_GUARDS))

@@ -24,13 +24,17 @@ POLICY = (
     b"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for "
     b"'script'; trusted-types 'none'"
 )
-GUARDS: Fields = (
-    (b"content-security-policy", POLICY),
+# Of what is no page: kept by nobody, taken for nothing else, and of no page of another origin.
+DATA_GUARDS: Fields = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
-    (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"cache-control", b"no-store"),
+)
+GUARDS: Fields = (
+    (b"content-security-policy", POLICY),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    *DATA_GUARDS,
 )
 
 

@@ -3,6 +3,7 @@
 import msgspec
 
 from roost.dashboard import endpoints
+from roost.dashboard.pages import DATA_GUARDS
 from roost.dashboard.ports import Answering
 from roost.dashboard.storing import (
     LIMIT,
@@ -102,7 +103,6 @@ def _sent(file: File) -> Streaming:
         _BINARY,
         (b"content-length", b"%d" % file.size_bytes),
         (b"content-disposition", b'attachment; filename="%b"' % name.encode()),
-        endpoints.UNCACHED,
-        (b"x-content-type-options", b"nosniff"),
+        *DATA_GUARDS,
     )
     return Streaming(headers, file.pieces, file.close)

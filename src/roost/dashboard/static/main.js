@@ -3,7 +3,7 @@
 import { door, isDenied, signIn, signedIn } from "./api.js";
 import { Cluster } from "./cluster.js";
 import { button, doing, field, fill, h, say } from "./dom.js";
-import { durationText } from "./words.js";
+import { durationText, pieceOf } from "./words.js";
 
 const ROOMS = [
   ["cluster", "Cluster"], ["keys", "Keys"], ["tree", "v2 tree"], ["leases", "Leases and locks"], ["users", "Users"],
@@ -17,7 +17,7 @@ let leaving = null;
 function address() {
   const [, name = "", ...rest] = location.hash.split("/");
   const known = ROOMS.find(([it]) => it === name) ?? ROOMS[0];
-  return { name: known[0], title: known[1], rest: rest.map(decodeURIComponent) };
+  return { name: known[0], title: known[1], rest: rest.map(pieceOf) };
 }
 
 async function enter() {

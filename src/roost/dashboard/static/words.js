@@ -190,3 +190,12 @@ function middle(gone, come, cells) {
   }
   return found;
 }
+
+/** A piece of an address; what somebody has written who does not escape stays as it is. */
+export function pieceOf(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}

@@ -170,7 +170,8 @@ def _attach(ground: Ground) -> Attached:
     desk = BackupDesk(member.files, member.config.name, ground.shelved, ground.clock_s)
     pages = StorePages(MemberStorage(ground.embedded, ground.shown.removal), desk)
     stored = {**pages.answers, BUILT: _built}
-    interface = Interface(hub, BorderRights(border), log, settings, stored)
+    rights = BorderRights(border)
+    interface = Interface(hub, rights, log, settings, stored, cors=ground.serving.cors)
     return Attached(
         start=start,
         stop=stop,
