@@ -31,7 +31,11 @@ class Deque(Sequence[V], DequeBrackets[V], Generic[V]):
         self._loop.call(self._inner.appendleft(value))
 
     def extend(self, values: Iterable[V]) -> None:
-        """Put values at the end, all at once.  One round trip; a row for each, and one."""
+        """Put values at the end, all at once.  One round trip; a row for each, and one.
+
+        Very many are sent, and put, in parts.
+
+        """
         self._loop.call(self._inner.extend(values))
 
     def extendleft(self, values: Iterable[V]) -> None:

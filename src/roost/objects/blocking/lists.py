@@ -30,7 +30,8 @@ class List(Sequence[V], ListBrackets[V], Generic[V]):
     def extend(self, values: Iterable[V]) -> None:
         """Put values at the end, all at once.
 
-        One round trip; a row for each value, and for each 64 values.
+        One round trip; a row for each value, and for each 64 values.  Very many are sent, and put,
+        in parts.
 
         """
         self._loop.call(self._inner.extend(values))
