@@ -24,7 +24,7 @@ FLOORS = {
         fair_queue | memory | slices | tasks
         call | outcome | memory_limit | tracing
         flow
-        proto | errors | lazy | compiled | runbook
+        proto | errors | lazy | compiled | runbook | extras
     """,
     "roost.etcd": """
         figures

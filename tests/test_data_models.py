@@ -38,6 +38,7 @@ GROUND = {
     "roost.endpoint",
     "roost.errors",
     "roost.exchange",
+    "roost.extras",
     "roost.faces",
     "roost.fair_queue",
     "roost.figures",

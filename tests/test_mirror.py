@@ -37,6 +37,7 @@ SHOWN_BY = {
     "faces/mapping": "objects/test_mappings.py",
     # What a call is, and where things are, is tried by whoever has calls and places.
     "call": "server/test_calls.py",
+    "extras": "series/test_extra.py",
     "figures": "server/test_figures.py server/test_exposition.py",
     "os_errors": "cli/test_troubles.py",
     # Names that were not made durable are lost where crash states are enumerated.

@@ -26,13 +26,14 @@ from struct import error as StructError
 from typing import Any
 
 from roost.errors import BadArrow, PackageMissing
+from roost.extras import command_for
 
 try:
     import pyarrow as pa
     import pyarrow.ipc
 except ImportError as error:
     raise PackageMissing(
-        f'Arrow needs pyarrow, and {error.name} is not installed: pip install "roost[arrow]"'
+        f"Arrow needs pyarrow, and {error.name} is not installed: {command_for('arrow')}"
     ) from error
 
 __all__ = ["MESSAGE_BYTES_MAX", "STREAM", "BadArrow", "Batch", "Batches", "pa"]

@@ -155,7 +155,7 @@ def test_any_other_cluster_is_made_alike_and_its_own_keys_are_not_lost_unasked(
         refused = migrate(source, target, "--keep-revisions", "--once")
         assert (refused.exit_code, "roost import" in refused.output) == (EXIT_REFUSED, True)
         refused = migrate(source, target, "--once")
-        assert (refused.exit_code, "b'ours'" in refused.output) == (EXIT_USAGE, True)
+        assert (refused.exit_code, "as ours: " in refused.output) == (EXIT_USAGE, True)
         state = tmp_path / "state.json"
         options = ("--state", state, "--once", "--json")
         done = rows(migrate(source, target, "--delete-others", *options))

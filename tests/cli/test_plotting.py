@@ -64,7 +64,7 @@ def test_what_is_missing_is_said_with_the_next_step(monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(sys.modules, "plotext", None)
     with pytest.raises(click.ClickException) as refused:
         plotter()
-    assert 'pip install "roost[plot]"' in refused.value.message
+    assert "pip install 'roost[plot]'" in refused.value.message
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from roost.testing.processes import children_of
 
 BLOCK = re.compile(r"```(python|diff|console)\n(.*?)```", re.DOTALL)
 TYPED = re.compile(r"(one|two|three|four)(\$|>|\^D) ?(.*)")
-RUNS_ON = "python member.py"
+RUNS_ON = ("python member.py", "roost serve", "roost watch")
 ENDED = "the learner's command has ended: "
 WAIT_S = 600.0
 

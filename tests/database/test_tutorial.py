@@ -1,7 +1,8 @@
-"""The tutorial is done as a learner does it: in four terminals, with members that are killed."""
+"""The tutorials are done as a learner does them: in several terminals, with members that die."""
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -16,6 +17,7 @@ from tests.database.learner import Learner
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "tutorial" / "bank.md"
+OF_A_SERVER = ROOT / "docs" / "tutorial" / "server.md"
 INSTALL = "pip install ./roost pytest"
 ENVIRONMENT = "python3 -m venv learn"
 
@@ -70,3 +72,36 @@ def test_the_tutorial_says_what_a_learner_sees(learner: Learner) -> None:
     assert at_the_end == made + 2 > 10
     said = learner.terminals["four"].said
     assert any(re.search(r"move\('(\w+)', '\1', \d+\)", it) for it in said), "the mistake is told"
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[tuple[Learner, str]]:
+    """A learner whose commands find `roost`, and a port in the place of 2379."""
+    client, peer = free_ports(2)
+    peer_url = f"http://127.0.0.1:{peer}"
+    environment = {
+        **os.environ,
+        "PATH": f"{sysconfig.get_path('scripts')}:{os.environ['PATH']}",
+        "NO_COLOR": "1",
+        "ROOST_LISTEN_CLIENT_URLS": f"http://127.0.0.1:{client}",
+        "ROOST_ADVERTISE_CLIENT_URLS": f"http://127.0.0.1:{client}",
+        "ROOST_LISTEN_PEER_URLS": peer_url,
+        "ROOST_INITIAL_ADVERTISE_PEER_URLS": peer_url,
+        "ROOST_ENDPOINTS": f"127.0.0.1:{client}",
+    }
+    found = Learner(tmp_path, environment, change=str, instead={})
+    try:
+        yield found, str(client)
+    finally:
+        found.close()
+
+
+@pytest.mark.slow
+@pytest.mark.cluster
+def test_ten_minutes_with_a_server_are_what_a_learner_sees(served: tuple[Learner, str]) -> None:
+    learner, port = served
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed")
+    learner.follow(OF_A_SERVER.read_text().replace("2379", port))
+    assert any("it is gone" in it for it in learner.terminals["two"].said)
+    assert any("good morning" in it for it in learner.terminals["three"].said)

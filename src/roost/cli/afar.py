@@ -14,8 +14,10 @@ from pathlib import Path
 
 import click
 
+from roost.cli.exits import EXIT_USAGE
 from roost.cli.interrupts import interruptible, leave
 from roost.cli.progress import progress
+from roost.cli.shared import Failed
 from roost.errors import RoostError
 from roost.member import Backup, Bucket, is_in_bucket, part_of, read_backup, split_object
 
@@ -66,6 +68,18 @@ def drop_part(file: Path, number: int) -> None:
     leave(number)
 
 
+def check_directory(path: Path) -> None:
+    """Refuse a directory that is none, by its name.
+
+    Raises:
+        Failed: it is none.
+
+    """
+    if not path.is_dir():
+        word = "no directory" if path.exists() else "not there"
+        raise Failed(f"the directory {path} is {word}: make it first, or name another", EXIT_USAGE)
+
+
 @contextmanager
 def brought(
     files: Sequence[str], *, as_json: bool, beside: Path | None = None
@@ -99,6 +113,7 @@ def _bring(file: str, room: Path, as_json: bool) -> Path:  # noqa: FBT001 - as a
 def sent(file: str, *, as_json: bool) -> Iterator[Path]:
     """Where to make a backup; it is checked and sent when the block ends well."""
     if not is_in_bucket(file):
+        check_directory(Path(file).absolute().parent)
         with interruptible(partial(drop_part, Path(file))):
             yield Path(file)
         return

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -130,12 +131,33 @@ def _describe(what: str, endpoints: str, timeout_s: float, *, as_json: bool) -> 
         click.echo(f"{name}:")
         for field, value in said.items():
             if isinstance(value, list):
-                for row in value:
-                    click.echo("  " + "  ".join(f"{key}={it}" for key, it in row.items()))
+                _say_rows(value)
             else:
-                click.echo(f"  {field}: {value}")
+                click.echo(f"  {field}: {_cell(value)}")
 
     at_each(endpoints, timeout_s, ask, as_json=as_json)
+
+
+def _say_rows(rows: Sequence[Mapping[str, object]]) -> None:
+    """Rows that have the same fields, as a table."""
+    if rows:
+        heads = [it.upper() for it in rows[0]]
+        say_table([heads, *([_cell(it) for it in row.values()] for row in rows)])
+
+
+def _cell(value: object) -> str:
+    """A value for people; `--json` has it as it is."""
+    match value:
+        case None | "" | []:
+            return "-"
+        case float():
+            return f"{value:.1f}"
+        case list():
+            return ",".join(map(str, value))
+        case dict():
+            return ", ".join(f"{key} {it}" for key, it in value.items())
+        case _:
+            return str(value)
 
 
 @counter.command()

@@ -8,6 +8,7 @@ import os
 import shlex
 import socket
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -61,6 +62,16 @@ def command_to_try(url: Url, tls: TlsFiles | None) -> str:
         return shlex.join([*words, "--endpoints", describe((host, port))])
     more, host = _secure_words(tls, host)
     return shlex.join([*words, "--endpoints", f"https://{describe((host, port))}", *more])
+
+
+def page_to_open(urls: Sequence[Url]) -> str:
+    """Where a browser on this machine finds the dashboard; empty where no port is served."""
+    for url in urls:
+        if not isinstance(url.place, Path):
+            host, port = url.place
+            scheme = "https" if url.is_secure else "http"
+            return f"{scheme}://{describe((_ALL_ADDRESSES.get(host, host), port))}/dashboard/"
+    return ""
 
 
 def _secure_words(tls: TlsFiles, host: str) -> tuple[list[str], str]:

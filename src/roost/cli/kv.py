@@ -78,7 +78,7 @@ def put(
     if ignore_value:
         data = b""
     else:
-        data = sys.stdin.buffer.read() if value is None else bytes_of(value)
+        data = _typed_value() if value is None else bytes_of(value)
     with connect(endpoints, timeout_s) as client:
         revision = client.put(
             bytes_of(key), data, lease=lease, keeps_value=ignore_value, keeps_lease=ignore_lease
@@ -87,6 +87,13 @@ def put(
         say_json({"revision": revision})
     else:
         click.echo(f"OK, revision {revision}")
+
+
+def _typed_value() -> bytes:
+    """Standard input; who sits there is told that it is waited for."""
+    if sys.stdin.isatty():
+        click.echo("the value, then Ctrl-D on a line of its own:", err=True)
+    return sys.stdin.buffer.read()
 
 
 @click.command("del")
@@ -124,6 +131,8 @@ def txn(endpoints: str, timeout_s: float, *, as_json: bool) -> None:
     r"""Run a transaction, which standard input says as etcdctl does, or as protobuf JSON.
 
     Comparisons, an empty line, what is done if all of them hold, an empty line, what is done else.
+    It prints SUCCESS, or FAILURE when that was done else, and what each operation says: keys and
+    values of a get, how many a del has deleted.  --json has the whole answer.
 
     \b
     Example:
@@ -141,8 +150,23 @@ def txn(endpoints: str, timeout_s: float, *, as_json: bool) -> None:
     if as_json:
         click.echo(json_format.MessageToJson(answer, indent=None))
     else:
-        click.echo("SUCCESS" if answer.succeeded else "FAILURE")
-        click.echo(json_format.MessageToJson(answer))
+        _say_answer(answer)
+
+
+def _say_answer(answer: rpc_pb2.TxnResponse) -> None:
+    """Which branch was taken, and what each of its operations says, as its own command would."""
+    click.echo("SUCCESS" if answer.succeeded else "FAILURE")
+    for it in answer.responses:
+        match it.WhichOneof("response"):
+            case "response_range":
+                for kv in it.response_range.kvs:
+                    say_bytes(kv.key, kv.value)
+            case "response_delete_range":
+                click.echo(f"{it.response_delete_range.deleted} deleted")
+            case "response_txn":
+                _say_answer(it.response_txn)
+            case _:
+                click.echo("OK")
 
 
 def _read_request() -> rpc_pb2.TxnRequest:

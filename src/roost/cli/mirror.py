@@ -21,7 +21,7 @@ import click
 from roost.cli.interrupts import interruptible, leave_done
 from roost.cli.kv import range_of
 from roost.cli.progress import counted, progress
-from roost.cli.shared import bytes_of, client_options, connect, say_json
+from roost.cli.shared import bytes_of, client_options, connect, failed, say_json
 from roost.client import Client, ClientError, Compacted, Get, Item, Page, is_lost
 
 # As many as a transaction of etcd's may have, and some to spare.
@@ -73,7 +73,8 @@ def mirror(
                 away_since = away_since or now
                 if now - away_since > _PATIENCE_S:
                     raise away.error from away
-                click.echo(f"the {away.who} does not answer, trying on: {away.error}", err=True)
+                text = failed(away.error).message
+                click.echo(f"the {away.who} does not answer, trying on: {text}", err=True)
                 threading.Event().wait(_PAUSE_S)
             else:
                 click.echo("the source has forgotten where we were: copying again", err=True)

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from roost.extras import command_for
+
 # A terminal that is as large as that shows no more by being larger.
 COLUMNS_MAX, ROWS_MAX, ROWS_DEFAULT = 400, 200, 24
 # Dots that a cell of the terminal has side by side.
@@ -52,7 +54,7 @@ def plotter() -> Any:  # Any: plotext has no types
         import plotext
     except ImportError as error:
         raise click.ClickException(
-            'plots need plotext, which is not installed: pip install "roost[plot]"'
+            f"plots need plotext, which is not installed: {command_for('plot')}"
         ) from error
     return plotext
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from roost import compiled
 from roost.cli.settings import LOG_LEVELS, Given, notes
 from roost.places import Place, describe
-from roost.settings import BadSetting, Settings
+from roost.settings import DEFAULTS, BadSetting, Settings
 from roost.settings.certificates import unused_certificates
 from roost.settings.urls import Url, doubts, parse_urls
 
@@ -25,7 +25,25 @@ def unfit() -> str:
 
 def misgivings(said: Given, settings: Settings) -> list[str]:
     """What was said that does nothing, or not what it seems to: a line each."""
-    return [*said.unknown, *notes(said), *unused_certificates(settings), *doubts(settings)]
+    return [
+        *said.unknown,
+        *notes(said),
+        *_unkept(settings),
+        *unused_certificates(settings),
+        *doubts(settings),
+    ]
+
+
+def _unkept(settings: Settings) -> list[str]:
+    """What is said of backups that are kept nowhere."""
+    if settings.backup_dir:
+        return []
+    names = ("backup_interval", "backup_full_interval", "backup_keep")
+    return [
+        f"--{it.replace('_', '-')} changes nothing: no backups are kept without --backup-dir"
+        for it in names
+        if getattr(settings, it) != getattr(DEFAULTS, it)
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from typing import NoReturn
 
 from roost.cli.ending import end_now, end_within
 from roost.cli.exits import DONE, EXIT_BUG, EXIT_DEVICE, EXIT_FAILED, EXIT_LOCKED
-from roost.cli.hello import command_to_try, notify, say, say_error
+from roost.cli.hello import command_to_try, notify, page_to_open, say, say_error
 from roost.cli.watchdog import Watchdog, grant_rest
 from roost.database import DEFAULT_LIMITS
 from roost.database.builtin import BUILTIN
@@ -34,6 +34,7 @@ from roost.member import (
     mark_damaged,
     mark_suspect,
 )
+from roost.os_errors import words_of
 from roost.server import Listener, MemberServer, Serving
 from roost.server.embedding import Services
 from roost.server.garbage import Garbage
@@ -112,7 +113,14 @@ class Process:
         except DeviceFault as error:
             say_error(error)
             return EXIT_DEVICE
-        except (RoostError, OSError) as error:
+        except OSError as error:
+            if plan.config.data_dir.exists():
+                say_error(error)
+            else:
+                text = f"--data-dir={plan.config.data_dir} cannot be made: {words_of(error)}"
+                say_error(f"{text}: name a place where whoever runs this may write")
+            return EXIT_FAILED
+        except RoostError as error:
             say_error(error)
             return EXIT_FAILED
         try:
@@ -210,6 +218,8 @@ class Process:
             say(f"Roost member {name!r} serves {places}, its data is in {data}")
             hint = command_to_try(plan.urls[0], plan.tls)
             say(f"Try: {hint}, or any etcd client")
+            if page := page_to_open(plan.urls):
+                say(f"Look: {page}")
             notify("READY=1", f"STATUS=serves {places}")
         await self._stop.wait()
 

@@ -18,8 +18,9 @@ silence.
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple, get_type_hints
 
@@ -228,12 +229,18 @@ def _unknown_variables(environment: Mapping[str, str]) -> list[str]:
     """What is set as if it were a setting, and is none: a misspelt one starts a wrong member."""
     known = {it for flag in FLAGS.values() for it in flag.environment}
     return [
-        f"the variable {name} is no setting, and changes nothing"
+        f"the variable {name} is no setting, and changes nothing{_meant(name, known)}"
         for name in sorted(environment)
         if name.startswith(("ETCD_", "ROOST_"))
         and name not in known
         and not _OTHER_VARIABLES.fullmatch(name)
     ]
+
+
+def _meant(name: str, known: Collection[str]) -> str:
+    """What is most like it, as a question; nothing where nothing is."""
+    near = get_close_matches(name, known, n=1)
+    return f": is {near[0]} meant?" if near else ""
 
 
 def notes(given: Given) -> list[str]:
@@ -274,7 +281,8 @@ def _read_file(path: Path) -> tuple[dict[str, str], list[str]]:
     unknown: list[str] = []
     for it in _items(content):
         if it.flag not in FLAGS:
-            unknown.append(f"config-file {path}: {it.place!r} is no setting, and changes nothing")
+            text = f"config-file {path}: {it.place!r} is no setting, and changes nothing"
+            unknown.append(f"{text}{_meant(it.flag, FLAGS)}")
         elif text := _as_text(it.flag, it.value):
             raw[it.flag] = text
     return raw, unknown

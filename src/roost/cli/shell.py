@@ -46,7 +46,8 @@ def shell(endpoints: str, timeout_s: float, history: Path | None, *, as_json: bo
     r"""Read commands, line by line, with history and completion, and run them.
 
     All commands of a client are there, and `txn` asks for its three parts.  Endpoints, user and
-    certificates are those of the shell, unless a line says others.
+    certificates are those of the shell, unless a line says others.  Of lines from a pipe, `txn` and
+    a `put` without a value take all that follow.
 
     \b
     Example:

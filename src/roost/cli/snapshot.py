@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from roost.cli.afar import BackupFile, brought, drop_part, position_of, sent
+from roost.cli.afar import BackupFile, brought, check_directory, drop_part, position_of, sent
 from roost.cli.founding import founding_of, founding_options
 from roost.cli.interrupts import interruptible
 from roost.cli.progress import Progress, progress, size_below
@@ -230,6 +230,8 @@ def list_command(place: str, member: str, *, as_json: bool) -> None:
         roost snapshot list s3://backups/week-48
         roost snapshot restore $(roost snapshot list backups --chain m1) --data-dir m1.new --name m1
     """
+    if not is_in_bucket(place):
+        check_directory(Path(place))
     try:
         check_place(place)
         if member:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from roost import tracing
+from roost.extras import command_for
 from roost.settings import BadSetting, Settings
 from roost.tracing import Way
 
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
 _MISSING = (
-    "--experimental-enable-distributed-tracing sends spans by OpenTelemetry: "
-    "pip install 'roost[otel]'"
+    f"--experimental-enable-distributed-tracing sends spans by OpenTelemetry: {command_for('otel')}"
 )
 
 

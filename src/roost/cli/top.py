@@ -20,6 +20,7 @@ from roost.cli.interrupts import interruptible, leave_done
 from roost.cli.shared import Failed, client_options, connect, size_of
 from roost.cli.status import role_of, unasked_role_of
 from roost.client import Client, Status
+from roost.extras import command_for
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -195,7 +196,8 @@ def top(endpoints: str, timeout_s: float, *, as_json: bool, once: bool) -> None:
         from rich.console import Console
         from rich.live import Live
     except ImportError as error:
-        text = "roost top draws with rich: pip install 'roost[terminal]'; or `roost status --watch`"
+        how = command_for("terminal")
+        text = f"roost top draws with rich: {how}; without it there is `roost status --watch`"
         raise Failed(text, EXIT_FAILED) from error
     console = Console()
     is_screen = console.is_terminal and not once

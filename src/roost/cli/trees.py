@@ -12,6 +12,7 @@ from roost.database.counting import count_in
 from roost.database.environment import drop_offline, open_derived_file
 from roost.errors import RoostError
 from roost.member import open_store_file
+from roost.store import UnknownTree
 
 _DATA_DIR = click.argument("data_dir", type=click.Path(path_type=Path))
 _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
@@ -76,6 +77,9 @@ def dump(data_dir: Path, tree: str, limit: int | None, *, as_json: bool) -> None
                     say_json({"key": key, "value": value})
                 else:
                     click.echo(f"{key}\t{value}")
+    except UnknownTree as error:
+        text = f"{error}: `roost trees {data_dir}` lists those that there are"
+        raise click.ClickException(text) from error
     except RoostError as error:
         raise click.ClickException(str(error)) from error
 

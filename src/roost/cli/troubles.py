@@ -37,7 +37,8 @@ class Trouble:
 _OTHER_HOST = "the certificate of {at} is not for this host: ask by a name that is in it"
 _NO_HOST = "there is no host of the name in {at}"
 _CONNECTING = {
-    "WRONG_VERSION_NUMBER": "{at} speaks no TLS: write http://, without --cacert and --cert",
+    "WRONG_VERSION_NUMBER": "{at} speaks no TLS: write http://, without --cacert and --cert "
+    "(ROOST_CACERT, ROOST_CERT)",
     "CERTIFICATE_VERIFY_FAILED": "the authority that signed the certificate of {at} is not known "
     "here: name its file with --cacert",
     "No match found for server name": _OTHER_HOST,
@@ -108,8 +109,10 @@ def trouble_of(error: ClientError, *, speaks_tls: bool) -> Trouble:
     if isinstance(error, LeaseLost):
         return Trouble(text, EXIT_FAILED)
     if isinstance(error, Compacted):
-        begins = f"; history begins at {error.revision}" if error.revision else ""
-        return Trouble(f"{text}{begins}", EXIT_REFUSED)
+        said = "what was before is forgotten; `roost status` shows the newest revision"
+        if error.revision:
+            said = f"history begins at {error.revision}: --revision {error.revision}"
+        return Trouble(f"{text}: {said}", EXIT_REFUSED)
     for words, said in _REFUSALS.items():
         if words in text:
             return Trouble(said.format(text=text), EXIT_REFUSED)

@@ -16,6 +16,7 @@ import tempfile
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -120,6 +121,12 @@ def _check_told(path: object, name: object, members: object) -> None:
                          '{"m1": "10.0.0.1:2380", ...}')  # fmt: skip
 
 
+def _with_like(name: str) -> str:
+    """A name that is none, and what is most like it."""
+    near = get_close_matches(name, [it.name for it in fields(Settings)], n=1)
+    return f"{name!r} (is {near[0]!r} meant?)" if near else repr(name)
+
+
 def remove(temporary: Path | None) -> None:
     """Give memory back."""
     if temporary is not None:
@@ -134,7 +141,8 @@ def _settings(
 ) -> Settings:
     unknown = given.keys() - {it.name for it in fields(Settings)}
     if unknown:
-        raise BadOpening(f"there are no settings {sorted(unknown)}: see docs/reference/settings.md")
+        said = ", ".join(_with_like(it) for it in sorted(unknown))
+        raise BadOpening(f"there is no setting {said}: they are those of `roost serve --help`")
     if "data_dir" in given:
         raise BadOpening("data_dir: the directory is the first argument of open")
     taken = _typed(given)

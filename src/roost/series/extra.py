@@ -6,6 +6,7 @@ pco    pcodec, which makes columns small (docs/decisions/0017-series-are-blocks.
 
 from typing import TypeAlias
 
+from roost.extras import command_for
 from roost.series.errors import SeriesUnavailable
 
 try:
@@ -14,8 +15,8 @@ try:
     from pcodec import ChunkConfig, DeltaSpec, standalone
 except ImportError as error:
     raise SeriesUnavailable(
-        f"time series need numpy and pcodec, and {error.name} is not installed: "
-        'pip install "roost[series]"'
+        f"time series need numpy and pcodec, and {error.name} is not installed where the member "
+        f"runs: {command_for('series')}, and start it again"
     ) from error
 
 __all__ = ["ChunkConfig", "DeltaSpec", "Floats", "Ints", "Mask", "NDArray", "np", "standalone"]

@@ -35,6 +35,8 @@ WHOLE_CHARS = 16 << 10
 _CHARS_A_UNIT = 64
 UNITS_A_STEP = 512
 _SPACE = re.compile(r"[ \t\r\n]*")
+# Before the words of Python's parser, which are none for people who do not know it.
+NO_JSON = "the request is no JSON: "
 
 
 class BadJson(PeerFault, ValueError):
@@ -87,7 +89,7 @@ def read_whole(text: str) -> object:
     except BadJson:
         raise
     except ValueError as error:
-        raise BadJson(str(error)) from error
+        raise BadJson(f"{NO_JSON}{error}") from error
 
 
 def read_in_steps(text: str) -> Generator[None, None, object]:
@@ -200,7 +202,7 @@ class _Reader:
         except BadJson:
             raise
         except ValueError as error:
-            raise BadJson(str(error)) from error
+            raise BadJson(f"{NO_JSON}{error}") from error
         self._units += 1 + (self._offset - begin) // _CHARS_A_UNIT
         return value
 
@@ -210,4 +212,4 @@ class _Reader:
         self._offset = found.end()
 
     def _wrong(self, wanted: str) -> BadJson:
-        return BadJson(f"Expecting {wanted}: char {self._offset}")
+        return BadJson(f"{NO_JSON}Expecting {wanted}: char {self._offset}")

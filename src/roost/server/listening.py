@@ -13,7 +13,12 @@ from roost.errors import RoostError
 from roost.os_errors import words_of
 from roost.places import Address, Place, describe
 
-_TAKEN = ": end who listens there, perhaps another member, or choose another place"
+# What to do about what the system says.
+_NEXT = {
+    errno.EADDRINUSE: ": end who listens there, perhaps another member, or choose another place",
+    errno.EADDRNOTAVAIL: ": it is no address of this machine, whose own `ip address` shows",
+    errno.EACCES: ": ports below 1024, and places in others' directories, need rights",
+}
 
 
 class CannotListen(RoostError):
@@ -32,7 +37,7 @@ def bind(place: Place, *, shares_port: bool = False) -> list[socket.socket]:
             return [_bind_path(place)]
         return _bind_all(place, shares_port=shares_port)
     except OSError as error:
-        more = _TAKEN if error.errno == errno.EADDRINUSE else ""
+        more = "" if error.errno is None else _NEXT.get(error.errno, "")
         text = f"cannot listen on {describe(place)}: {words_of(error)}{more}"
         raise CannotListen(text) from error
     except UnicodeError as error:

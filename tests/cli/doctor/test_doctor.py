@@ -65,6 +65,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 def test_a_member_that_runs_is_well_and_its_own_ports_are_taken_by_it(cluster: Cluster) -> None:
+    wait_until(lambda: "Look: " in cluster.log_path(1).read_text())  # the last of its greeting
     log = cluster.log_path(1).read_text()
     told = rows(*cluster.flags(0))
     assert states(told, "failed") == []

@@ -292,7 +292,7 @@ def test_a_directory_that_holds_something_is_never_written_to(old: Old, tmp_path
     told.data_dir.mkdir()
     make(told, [full])
     before = sorted(told.data_dir.rglob("*"))
-    with pytest.raises(RestoreRefused, match="not empty"):
+    with pytest.raises(RestoreRefused, match="holds something"):
         make(told, [full])
     assert sorted(told.data_dir.rglob("*")) == before
     assert New(told).rows[b"key"] == b"saved"

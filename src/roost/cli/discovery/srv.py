@@ -16,12 +16,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from roost.cli.discovery.asking import CannotDiscover, Unanswered
+from roost.extras import command_for
 from roost.places import describe
 
 RECORDS_MAX = 99
 LOOK_UP_S = 10.0
 _DNS_PORT = 53
-_MISSING = "SRV records are looked up by dnspython: pip install 'roost[dns]'"
+_MISSING = f"SRV records are looked up by dnspython: {command_for('dns')}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from typing import TypeVar
 
 from roost.cli.migrate.contents import ALL, Comparing, Difference, Digest, digest_of
 from roost.cli.migrate.leases import Leases
+from roost.cli.shared import text_of
 from roost.client import (
     Change,
     Client,
@@ -156,7 +157,7 @@ class Migration:
                     operations.append(Delete(it.key))
                 else:
                     raise NotOurs(
-                        f"the target has keys that the source does not have, as {it.key!r}: "
+                        f"the target has keys that the source does not have, as {text_of(it.key)}: "
                         "choose an empty one, say --delete-others, or go on with the --state of "
                         "the migration that was"
                     )

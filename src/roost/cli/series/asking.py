@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from roost.cli.exits import EXIT_FAILED
 from roost.cli.interrupts import interruptible, leave_done
 from roost.cli.plotting import COLUMNS_MAX, DOTS, ROWS_MAX, Line, drawn, plotter, screen_of
 from roost.cli.series.shared import (
@@ -112,6 +113,10 @@ def query(
             say_csv(connection, built)
             return
         answer = connection.fetch(built)
+    if not answer.tables:
+        text = "there is no such series, or nothing in that time: `roost series ls` shows all"
+        click.echo(text, err=True)
+        sys.exit(EXIT_FAILED)
     tz = zone_of(asked["tz"])
     for table in answer.tables:
         rows = zip(table.times, *table.columns.values(), strict=True)

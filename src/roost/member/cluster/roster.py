@@ -99,12 +99,13 @@ def own_record(config: MemberConfig, records: Sequence[MemberRecord]) -> MemberR
     own = next((record for record in records if record.name == config.name), None)
     if own is None:
         text = f'couldn\'t find local name "{config.name}" in the initial cluster configuration'
-        raise NotAMember(text)
+        names = ", ".join(sorted(record.name for record in records))
+        raise NotAMember(f"{text}: --name must be one of those in --initial-cluster: {names}")
     if sorted(own.peer_urls) != sorted(config.advertise_peer_urls):
         declared = ",".join(own.peer_urls)
         raise NotAMember(
-            f"--initial-cluster has {config.name}={declared} but missing from "
-            f"--initial-advertise-peer-urls={','.join(config.advertise_peer_urls)}"
+            f"--initial-cluster has {config.name}={declared}, and --initial-advertise-peer-urls "
+            f"has {','.join(config.advertise_peer_urls)}: both must name the same URLs"
         )
     return own
 

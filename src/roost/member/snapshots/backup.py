@@ -46,6 +46,8 @@ _COPY_BYTES = 1 << 20
 _PAGE_BYTES_MAX = 256 << 20
 # What file systems answer that have no locks.
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS})
+# What that means to who has such a file.
+NO_BACKUP = ": it is no backup, or is damaged, or not all of it came: take another one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +239,7 @@ def read_backup(path: Path, hear: Callable[[int], None] = _nobody) -> Backup:
             left -= len(data)
             hear(size - DIGEST_BYTES - left)
         if left or file.read() != digest.digest():
-            raise BackupDamaged(f"{path}: the digest at its end is not that of the file")
+            raise BackupDamaged(f"{path}: the digest at its end is not that of the file{NO_BACKUP}")
         file.seek(0)
         if file.read(len(_MAGIC)) == _MAGIC:
             return _read_increment(path, size, digest.hexdigest())

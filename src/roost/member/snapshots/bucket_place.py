@@ -11,9 +11,10 @@ from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 from roost.errors import PackageMissing
+from roost.extras import command_for
 from roost.member.errors import BadPlace
 
-MISSING = "backups in a bucket are written by obstore: pip install 'roost[s3]'"
+MISSING = f"backups in a bucket are written by obstore: {command_for('s3')}"
 SCHEME = "s3://"
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 _SEGMENT = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9 ._=+@,:()!'-]+")

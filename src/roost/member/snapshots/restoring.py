@@ -210,12 +210,15 @@ def begin_with(
 
 def _check_empty(config: MemberConfig) -> None:
     if config.data_dir.exists() and any(config.data_dir.iterdir()):
-        raise RestoreRefused(f'data-dir "{config.data_dir}" not empty or could not be read')
+        text = f"--data-dir={config.data_dir} holds something: name a directory that is not there"
+        raise RestoreRefused(f"{text} yet, or an empty one")
 
 
 def _check_chain(backups: Sequence[Backup]) -> None:
     if not backups or not backups[0].is_full:
-        raise RestoreRefused("the first file must be a full snapshot")
+        named = f", and {backups[0].path} is an increment" if backups else ""
+        text = f"the first file must be a full snapshot{named}: then its increments, in order"
+        raise RestoreRefused(text)
     for before, after in pairwise(backups):
         if after.is_full or after.base_index != before.index:
             text = f"{after.path} follows entry {after.base_index}, {before.path} ends at"

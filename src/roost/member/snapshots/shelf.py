@@ -18,7 +18,7 @@ from typing import Protocol
 import msgspec
 
 from roost.member.errors import BackupDamaged, BackupFailed
-from roost.member.snapshots.backup import DIGEST_BYTES, Backup
+from roost.member.snapshots.backup import DIGEST_BYTES, NO_BACKUP, Backup
 
 # A backup of whichever member, a full one or an increment; nothing that is named so lies elsewhere.
 _FULL = re.compile(r"([^/\0]+)-(?P<end>[0-9a-f]{16})\.db")
@@ -267,5 +267,5 @@ def verify(shelf: Shelf, name: str, hear: Callable[[int, int], None]) -> Verifie
             count += len(piece)
             hear(count, opened.size_bytes)
     if held != digest.digest():
-        raise BackupDamaged(f"{name}: the digest at its end is not that of the file")
+        raise BackupDamaged(f"{name}: the digest at its end is not that of the file{NO_BACKUP}")
     return Verified(int(matched["end"], 16), count, digest.hexdigest())

@@ -5,6 +5,7 @@ promql_parser  the parser of PromQL that GreptimeDB uses, in Rust
 re2            regular expressions whose time is bounded by the text's length, as in Prometheus
 """
 
+from roost.extras import command_for
 from roost.series.errors import SeriesUnavailable
 
 try:
@@ -14,7 +15,7 @@ try:
 except ImportError as error:
     raise SeriesUnavailable(
         f"Prometheus' interfaces need cramjam, google-re2 and promql-parser, and {error.name} is "
-        'not installed: pip install "roost[prometheus]"'
+        f"not installed where the member runs: {command_for('prometheus')}, and start it again"
     ) from error
 
 __all__ = ["DecompressionError", "promql_parser", "re2", "snappy"]
