@@ -233,7 +233,8 @@ class LoopThread:
         if threading.current_thread() is self._thread:
             raise CalledInsideLoop(
                 "a blocking call from the loop's own thread would never return: use the asyncio "
-                "face there, or another thread"
+                "face there, or another thread; what a call is given is walked over there, so of "
+                "what asks us itself give a list"
             )
 
     def _running(self) -> asyncio.AbstractEventLoop:

@@ -8,12 +8,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from roost import aio
 from roost.children import Ended
 from roost.errors import Overloaded
-from roost.member import BackupFailed, read_backup
+from roost.member import BackupFailed, Kept, Listed, read_backup
+from roost.server.models import backups
 from roost.server.models.backups import SENDING_MAX, BackupDesk, Shelved
 from roost.server.models.storage import CountingFailed, counts_of
 from roost.server.options import Backups
@@ -173,6 +175,59 @@ def test_a_name_with_a_zero_byte_keeps_no_place(tmp_path: Path) -> None:
         while not desk.job().is_over:
             await asyncio.sleep(0)
         assert "null" in desk.job().fault, "it was said that the member stops"
+        await desk.close()
+
+    asyncio.run(main())
+
+
+def test_one_process_lists_however_many_ask(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each request started one: whoever asked often enough had all memory."""
+    lists: list[asyncio.Future[Ended]] = []
+
+    async def run_process(_module: str, work: str, *_given: str, hear: object = None) -> Ended:
+        assert (work, hear) == ("list", None)
+        assert all(it.done() for it in lists)
+        lists.append(asyncio.get_running_loop().create_future())
+        return await lists[-1]
+
+    monkeypatch.setattr(backups, "run_module", run_process)
+    options = Backups(place="/kept", interval_s=60, full_interval_s=0, keep_count=3)
+    shelved = Shelved(options, None)  # type: ignore[arg-type]  # not asked
+
+    def found(name: str) -> Ended:
+        return Ended(0, msgspec.json.encode(Listed([Kept(name, 1, 2.0)])))
+
+    async def asked(count: int) -> None:
+        while len(lists) < count:
+            await asyncio.sleep(0)
+
+    async def main() -> None:
+        desk = BackupDesk(Copies(tmp_path / "copy"), "m", shelved, lambda: 0.0)
+        first = asyncio.ensure_future(desk.look())
+        await asked(1)
+        later = [asyncio.ensure_future(desk.look()) for _ in range(20)]
+        gone = asyncio.ensure_future(desk.look())
+        while len(desk._tasks) < 2:
+            await asyncio.sleep(0)
+        gone.cancel()
+        lists[0].set_result(found("before"))
+        assert [it.name for it in (await first).backups] == ["before"]
+        await asked(2)
+        lists[1].set_result(found("after"))
+        assert {it.backups[0].name for it in await asyncio.gather(*later)} == {"after"}
+        failing = asyncio.ensure_future(desk.look())
+        await asked(3)
+        lists[2].set_exception(OSError("no more processes"))
+        with pytest.raises(BackupFailed, match="no more processes"):
+            await failing
+        failing = asyncio.ensure_future(desk.look())
+        await asked(4)
+        lists[3].set_result(Ended(1, b""))
+        with pytest.raises(BackupFailed, match="ended with 1"):
+            await failing
+        assert len(lists) == 4
         await desk.close()
 
     asyncio.run(main())

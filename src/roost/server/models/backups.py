@@ -2,6 +2,9 @@
 
 What is done to files is done by processes (`roost.member.snapshots.shelf_work`), which can be ended
 at any moment: the directory may be another machine's, and a bucket always is.
+
+Full?  There is one process that lists: who asks while it does waits for the next, with all others
+who do.  One saves or verifies, and SENDING_MAX send; whoever wants one more is refused.
 """
 
 import asyncio
@@ -75,6 +78,9 @@ class BackupDesk:
         self._job = Job()
         self._tasks = Tasks()
         self._sending_count = 0
+        # The listing that runs, and the one that begins when that is over.
+        self._listing: asyncio.Task[Listed | RoostError] | None = None
+        self._next_listing: asyncio.Task[Listed | RoostError] | None = None
 
     def stop(self) -> None:
         """Do nothing more."""
@@ -94,7 +100,7 @@ class BackupDesk:
         if self._shelved is None:
             return BackupState.of_none(self.job())
         options = self._shelved.options
-        listed = await self._asked(Listed, "list")
+        listed = await self._listed()
         return BackupState(
             place=options.place,
             interval_s=options.interval_s,
@@ -107,6 +113,30 @@ class BackupDesk:
             is_cut=listed.is_cut,
             job=self.job(),
         )
+
+    async def _listed(self) -> Listed:
+        """What is there now: no listing that began before may have seen it."""
+        if self._next_listing is None:
+            self._next_listing = self._tasks.start(self._list(self._listing))
+        # It is not ours alone: whoever goes away ends it for nobody.
+        found = await asyncio.shield(self._next_listing)
+        if isinstance(found, RoostError):
+            raise found
+        return found
+
+    async def _list(
+        self, before: "asyncio.Task[Listed | RoostError] | None"
+    ) -> Listed | RoostError:
+        """List when the one before has ended; what fails is told to all who wait for it."""
+        if before is not None:
+            await asyncio.wait([before])
+        self._listing, self._next_listing = self._next_listing, None
+        try:
+            return await self._asked(Listed, "list")
+        except OSError as error:
+            return BackupFailed(f"no process could be started: {error}")
+        except RoostError as error:
+            return error
 
     def job(self) -> Job:
         """What is being done, or was done last."""
