@@ -108,8 +108,10 @@ ELSEWHERE: list[dict[str, str]] = [
 
 @pytest.mark.parametrize("headers", ELSEWHERE)
 def test_what_a_page_of_another_origin_has_asked_for_is_refused(headers: dict[str, str]) -> None:
-    """Where nobody signs in, any page that somebody looked at had a store copied with an `img`."""
+    """Where nobody signs in, any page that somebody looked at could read and copy all of it."""
     desk = Desk()
+    # As a member is started: etcd's default is for what etcd has.
+    desk.interface = Interface(desk.hub, desk.rights, desk.log, cors=["*"])
     for path in ("/dashboard/cluster", "/dashboard/log", "/dashboard/events"):
         answer = desk.asked(path, "GET", b"", **headers)
         assert (answer.status, json.loads(answer.body)["code"]) == (403, Code.PERMISSION_DENIED)
@@ -138,9 +140,6 @@ def test_our_own_page_and_origins_that_are_let_in_are_answered(headers: dict[str
     assert set(DATA_GUARDS) <= set(answer.headers)
     proxied = {"origin": "http://public", "host": "here:2379", "content_type": "application/json"}
     assert desk.asked("/dashboard/log", "POST", b"{", **proxied).status == 400, "no page could"
-    desk.interface = Interface(desk.hub, desk.rights, desk.log, cors=["*"])
-    for it in (headers, *ELSEWHERE):
-        assert desk.asked("/dashboard/cluster", "GET", b"", **it).status == 200
 
 
 def test_states_come_as_events_with_the_number_of_the_last_happening() -> None:

@@ -4,10 +4,10 @@ Files are for everybody: they hold nothing of a cluster.  What members say of th
 whoever may ask a member for its status; log, settings and what is stored are root's.
 
 Where nobody has to sign in, whoever reaches us is root, and so is each page that a browser there
-shows.  It reads nothing, but might have us copy a store again and again: browsers say where a
+shows.  It may read all, or have us copy a store again and again: browsers say where a
 request comes from (Fetch Metadata, and Origin), and what is asked from elsewhere is refused, unless
-that is an origin of `cors`.  Of a request that a browser says nothing about, as by plain HTTP from
-an `img`, we cannot know.
+`cors` has that origin by its name: `*`, etcd's default, is for what etcd has.  Of a request that a
+browser says nothing about, as by plain HTTP from an `img`, we cannot know.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ PREFIX = endpoints.PREFIX.encode()
 BODY_BYTES_MAX = 1 << 10
 OLD_PATHS = tuple(it.encode() for it in endpoints.OLD_PATHS)
 # Where a request comes from that nobody elsewhere has caused (Fetch Metadata, 2.3).
-_OURS, _ANY = frozenset({b"same-origin", b"none"}), b"*"
+_OURS = frozenset({b"same-origin", b"none"})
 _EVENTS = (b"content-type", b"text/event-stream")
 _STATUS = {
     Code.PERMISSION_DENIED: 403,
@@ -58,7 +58,7 @@ class Interface:
     ) -> None:
         """Ask `hub`, `log` and whoever answers what is `stored`, for those whom `rights` admit.
 
-        Pages of the origins `cors` may ask for that, too; `*` = all.
+        Pages of the origins `cors` may ask for that, too.
         """
         self._cors = frozenset(it.encode("latin-1") for it in cors)
         self._settings = settings
@@ -116,7 +116,7 @@ class Interface:
         """Whether a browser says that a page of another origin has had it asked."""
         headers = request.headers
         origin = headers.get(b"origin", b"")
-        if _ANY in self._cors or origin in self._cors:
+        if origin in self._cors:
             return False
         if site := headers.get(b"sec-fetch-site", b""):
             return site not in _OURS
