@@ -77,7 +77,7 @@ def test_what_cannot_be_started_is_said(warden: Warden, tmp_path: Path) -> None:
 
 
 def test_a_signal_ends_one_and_none_that_has_ended(warden: Warden, tmp_path: Path) -> None:
-    pid = warden.start(["serve", f"--data-dir={tmp_path / 'data'}", "--name=m0"], tmp_path / "log")
+    pid = warden.start(serving(tmp_path), tmp_path / "log")
     warden.send_signal(pid, signal.SIGKILL)
     assert warden.end_of(pid) == -signal.SIGKILL
     warden.send_signal(pid, signal.SIGKILL)
