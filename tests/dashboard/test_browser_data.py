@@ -150,7 +150,7 @@ def test_leases_and_lines_are_shown_and_a_lease_revoked(page: Page, client: Clie
             "[...document.querySelectorAll('#leases tr')].find((it) => it.innerText.includes("
             "'leased')).querySelector('button').click()"
         )
-        page.wait_text("1 keys will be deleted with it: leased", "dialog")
+        page.wait_text("1 key will be deleted with it: leased", "dialog")
         page.press("Revoke it")
         wait_until(lambda: client.get("leased") is None)
 
@@ -245,6 +245,21 @@ def test_series_are_drawn_with_their_band(page: Page) -> None:
     page.enter("Tag of heat.v", "floor:1")
     page.press("Add the tag")
     page.wait_text("floor:1", "#series")
+    # Several aggregates are drawn beside each other, as many as can be told apart.
+    page.press("Lines beside it")
+    page.enter("p95", value=True)
+    page.enter("first", value=True)
+    page.until("document.querySelectorAll('#graph .legend li').length === 3")
+    for name in ("mean", "p95", "first"):
+        page.wait_text(f"heat.v{{room=a}} {name}", "#graph")
+    for name in ("min", "max", "sum", "count", "stddev"):
+        page.enter(name, value=True)
+    page.enter("median", value=True)
+    page.wait_text("8 lines are all that can be told apart", "#said")
+    page.until("document.querySelectorAll('#graph .legend li').length === 8")
+    for name in ("p95", "first", "min", "max", "sum", "count", "stddev"):
+        page.enter(name, value=False)
+    page.until("document.querySelectorAll('#graph .legend li').length === 1")
     # A stretch that is marked is asked for alone.
     page.wait_text("All there is.", "#stretch")
     page.requested.clear()
@@ -373,6 +388,23 @@ def test_who_waits_for_a_lock_and_an_election_is_shown_in_its_place(
         done.set()
         for it in threads:
             it.join()
+
+
+def test_who_waits_for_a_lock_of_v2_is_shown_in_its_place(page: Page) -> None:
+    """The line of etcd 0.3's locks, which are places in a directory of v2's tree."""
+    hold = (
+        "fetch('/mod/v2/lock/desk/lamp', {method: 'POST', body: 'ttl=60&value=ada', headers:"
+        " {'content-type': 'application/x-www-form-urlencoded'}}).then((it) => it.status)"
+    )
+    assert page.evaluate(hold) == 200
+    page.evaluate(hold.replace("value=ada", "value=bob").replace("fetch(", "(void fetch(") + ")")
+    room(page, "leases")
+    page.enter("Name of a lock or an election", "desk/lamp")
+    page.enter("Of etcd's v2", value=True)
+    page.until("(named('button', 'Look').click(), text('#queue').includes('1 before it'))")
+    page.until("/holds it\\s+\\d+\\s+ada/.test(text('#queue'))")
+    page.until("/waits, 1 before it\\s+\\d+\\s+bob/.test(text('#queue'))")
+    page.wait_text("/mod/v2/lock/desk/lamp", "#queue")
 
 
 def test_users_roles_and_ranges_are_deleted(page: Page, client: Client) -> None:

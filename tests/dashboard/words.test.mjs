@@ -32,6 +32,15 @@ test("a place in a line is a key that ends with its lease", () => {
   assert.deepEqual(leases.linesOf(["a/b/1f", "c/2f", "1f", "/1f", "d/11f"], "31"), ["a/b"]);
 });
 
+test("what is counted has one or many, and an axis says the day where it is not all of today", () => {
+  assert.equal(words.countText(1, "lease is", "leases are"), "1 lease is");
+  assert.equal(words.countText("2000", "key"), "2,000 keys");
+  const at = (...them) => new Date(2026, 10, ...them) / 1000, now = new Date(2026, 10, 28, 12);
+  assert.equal(words.axisText(at(28, 9, 30, 5), at(28, 9), at(28, 10), now), "09:30:05");
+  assert.equal(words.axisText(at(27, 9, 30, 5), at(27, 9), at(28, 10), now), "2026-11-27 09:30");
+  assert.equal(words.axisText(at(27, 9, 30, 5), at(27, 9, 30), at(27, 9, 31), now), "2026-11-27 09:30:05");
+});
+
 test("bytes go to base64 and back, all of them", () => {
   const all = Uint8Array.from({ length: 70_000 }, (_, it) => it % 256);
   assert.deepEqual(words.fromBase64(words.toBase64(all)), all);
@@ -179,7 +188,9 @@ test("a graph asks for what it can show", () => {
   assert.equal(asked.get("start"), "1970-01-01T00:00:00.000Z");
   const answer = { series: [{ name: "a", columns: ["time", "mean", "min", "max"], rows: [[1000, 2, 1, 3]] }] };
   assert.deepEqual(linesOf(answer, ["mean"]), [{ name: "a", points: [[1, 2, 1, 3]] }]);
+  assert.deepEqual(linesOf(answer, ["mean", "max"]), [{ name: "a mean", points: [[1, 2, 1, 3]] }, { name: "a max", points: [[1, 3]] }]);
   const raw = { series: [{ name: "a", columns: ["time", "value"], rows: [[1000, 2]] }] };
+  assert.deepEqual(linesOf(raw, ["mean", "max"]), [{ name: "a", points: [[1, 2]] }]);
   assert.deepEqual(linesOf(raw, ["mean"]), [{ name: "a", points: [[1, 2]] }]);
 });
 

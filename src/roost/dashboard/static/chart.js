@@ -2,7 +2,7 @@
 
 import { h, fill } from "./dom.js";
 import { extent, placed, reduced, ticks } from "./scale.js";
-import { numberText } from "./words.js";
+import { axisText, numberText } from "./words.js";
 
 const LEFT = 58, RIGHT = 8, TOP = 8, BOTTOM = 22;
 
@@ -101,15 +101,10 @@ export class Chart extends HTMLElement {
       pen.fillText(numberText(value), LEFT - 6, y);
     }
     pen.textBaseline = "bottom";
-    const span = box.to - box.from;
-    const words = span > 2 * 86400
-      ? { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" }
-      : { hour: "2-digit", minute: "2-digit", second: "2-digit" };
     for (const [x, align] of [[box.from, "left"], [box.to, "right"]]) {
       if (!this.#lines.some((it) => it.points.length)) break;
       pen.textAlign = align;
-      const said = new Date(x * 1000).toLocaleString(undefined, words);
-      pen.fillText(said, align === "left" ? LEFT : box.width - RIGHT, box.height - 2);
+      pen.fillText(axisText(x, box.from, box.to), align === "left" ? LEFT : box.width - RIGHT, box.height - 2);
     }
   }
 

@@ -15,12 +15,19 @@ export function queryOf({ names, tag, from, to, window, zone, aggregates }, poin
   return said;
 }
 
-/** Lines of an answer: the first of the asked aggregates, with a band where there are min and max. */
-export function linesOf(answer, aggregates) {
-  return answer.series.map((it) => {
+/**
+ * Lines of an answer: one for each drawn aggregate that a series has, the first with a band where there are min and
+ * max.  Points as they are have one column, whatever was asked for.
+ */
+export function linesOf(answer, drawn) {
+  return answer.series.flatMap((it) => {
     const place = (name) => it.columns.indexOf(name);
-    const value = Math.max(1, place(aggregates[0])), low = place("min"), high = place("max");
-    return { name: it.name, points: it.rows.map((row) =>
-      low > 0 && high > 0 ? [row[0] / 1000, row[value], row[low], row[high]] : [row[0] / 1000, row[value]]) };
+    const low = place("min"), high = place("max"), found = drawn.filter((name) => place(name) > 0);
+    return (found.length ? found : [null]).map((name, at) => {
+      const value = name === null ? 1 : place(name);
+      const isBanded = at === 0 && low > 0 && high > 0;
+      return { name: found.length > 1 ? `${it.name} ${name}` : it.name, points: it.rows.map((row) =>
+        isBanded ? [row[0] / 1000, row[value], row[low], row[high]] : [row[0] / 1000, row[value]]) };
+    });
   });
 }

@@ -23,6 +23,17 @@ export function numberText(value) {
   return String(Number(value.toPrecision(3)));
 }
 
+/** So many of a thing: "1 lease", "2,000 leases". */
+export const countText = (count, one, many = `${one}s`) => `${numberText(count)} ${Number(count) === 1 ? one : many}`;
+
+/** Where a line of time begins or ends: the day as well, unless it is all of today. */
+export function axisText(seconds, from, to, now = new Date()) {
+  const isOfToday = [from, to].every((it) => new Date(it * 1000).toDateString() === now.toDateString());
+  const said = momentText(seconds);
+  if (isOfToday) return said.slice(11);
+  return to - from > 60 ? said.slice(0, 16) : said;
+}
+
 /** The number of an id in hexadecimal, as the gateway wants it: of 64 bits, so not as a number. */
 export const numberOf = (id) => BigInt(`0x${id}`).toString();
 

@@ -3,7 +3,7 @@
 import { page } from "../api.js";
 import { agreed, button, command, doing, field, fill, h, refresh, say, table } from "../dom.js";
 import { bar } from "../progress.js";
-import { bytesText, durationText, numberText, shellText } from "../words.js";
+import { bytesText, countText, durationText, numberText, shellText } from "../words.js";
 
 const PAGE = 200, LOOK_MS = 1000;
 
@@ -70,7 +70,7 @@ async function standing(links, joining, signal) {
       h("progress", { max: 1, value: share })),
     table("Who counts", ["Name", "Standing", "Serves"], topology.nodes.map((it) => [it.name, it.standing, it.ready ? "yes" : "not yet"])),
     stats.bytes !== undefined && h("p", { class: "quiet" },
-      `${numberText(stats.counters)} parts of counters here, ${bytesText(stats.bytes)}`));
+      `${countText(stats.counters, "part", "parts")} of counters here, ${bytesText(stats.bytes)}`));
 }
 
 export async function open(place, { signal }) {

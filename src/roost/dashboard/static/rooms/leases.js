@@ -1,8 +1,8 @@
 // Leases with what is left of them and their keys; who holds a lock or leads an election, who waits.
 
-import { call } from "../api.js";
+import { call, page, plain } from "../api.js";
 import { agreed, button, command, doing, field, fill, h, say, table } from "../dom.js";
-import { bytesOf, durationText, fromBase64, keyText, numberText, prefixEnd, shellText, toBase64 } from "../words.js";
+import { bytesOf, countText, durationText, fromBase64, keyText, numberText, prefixEnd, shellText, toBase64 } from "../words.js";
 
 // Leases are asked for one by one.
 const PAGE = 100;
@@ -17,7 +17,7 @@ async function leaseRow(it, again, names) {
   const keys = (said.keys ?? []).map((key) => keyText(fromBase64(key)));
   for (const name of linesOf(keys, it.ID)) names.add(name);
   const revoke = doing(async () => {
-    const lines = [`${keys.length} keys will be deleted with it: ${keys.slice(0, 20).join(", ")}`,
+    const lines = [`${countText(keys.length, "key")} will be deleted with it: ${keys.slice(0, 20).join(", ")}`,
       `roost lease revoke ${hex(it.ID)}`];
     if (!await agreed(`Revoke lease ${hex(it.ID)}`, lines, "Revoke it")) return;
     await call("lease/revoke", { ID: it.ID });
@@ -34,7 +34,7 @@ async function listing(card, signal, again, found) {
   const said = await call("lease/leases");
   const leases = said.leases ?? [];
   const shown = h("div", { id: "leases" });
-  fill(card, h("p", { class: "quiet" }, `${numberText(leases.length)} leases are held`), shown,
+  fill(card, h("p", { class: "quiet" }, `${countText(leases.length, "lease is", "leases are")} held`), shown,
     h("div", { class: "row" }, button("Look again", doing(async () => again()))), command("roost lease list"));
   const rows = [], names = new Set();
   const append = async () => {
@@ -55,11 +55,29 @@ function queueRows(kvs) {
     it.lease ? h("code", {}, hex(it.lease)) : "none"]);
 }
 
+const encoded = (path) => path.split("/").map(encodeURIComponent).join("/");
+
+/** The line of a lock or leader of etcd 0.3: places in a directory of v2's tree, in the order of their coming. */
+async function v2Line(name) {
+  // Nobody: there may be no such directory.
+  if (!await plain(`/mod/v2/lock/${encoded(name)}`)) return h("p", {}, "Nobody holds it, and nobody waits.");
+  const { node } = await page(`/v2/keys/_etcd/mod/lock/${encoded(name)}?sorted=true&quorum=true`);
+  const places = (node.nodes ?? []).filter((it) => !it.dir).map((it, at) =>
+    [at ? `waits, ${at} before it` : h("b", { class: "good" }, "holds it"), String(it.createdIndex),
+      it.value === "-" ? "–" : it.value, it.ttl === undefined ? "stays" : durationText(it.ttl)]);
+  return table(`The line of ${name} in v2`, ["Who", "Fencing index", "Value", "Left"], places);
+}
+
 /** Waiting lines are keys NAME/LEASE: who was created first holds, and its revision fences. */
 function queues() {
   const name = field("Name of a lock or an election", { required: true });
+  const ofV2 = field("Of etcd's v2", { type: "checkbox" });
   const shown = h("div", { id: "queue" });
   const look = doing(async () => {
+    if (ofV2.input.checked) {
+      fill(shown, await v2Line(name.input.value), command(`curl ${location.origin}/mod/v2/lock/${shellText(name.input.value)}`));
+      return;
+    }
     const prefix = bytesOf(`${name.input.value}/`);
     const said = await call("kv/range", { key: toBase64(prefix), range_end: toBase64(prefixEnd(prefix)), limit: 1000,
       sort_target: "CREATE", sort_order: "ASCEND" });
@@ -70,9 +88,9 @@ function queues() {
   });
   const known = h("p", { class: "row", id: "lines" });
   const found = (names) => fill(known, names.length ? ["Lines that the leases above stand in:", ...names.map((it) =>
-    button(it, () => { name.input.value = it; return look(); }, { class: "small" }))] : []);
+    button(it, () => { name.input.value = it; ofV2.input.checked = false; return look(); }, { class: "small" }))] : []);
   return { found, card: h("section", { class: "card" }, h("h2", {}, "Locks and elections"), known,
-    h("form", { class: "row", onsubmit: look }, name.element, h("button", { type: "submit" }, "Look")), shown) };
+    h("form", { class: "row", onsubmit: look }, name.element, ofV2.element, h("button", { type: "submit" }, "Look")), shown) };
 }
 
 export async function open(place, { signal, again }) {

@@ -21,6 +21,8 @@ class Room {
     this.tag = field("Tag", { placeholder: "temp:C" });
     this.window = field("Window", { options: WINDOWS, onchange: doing(() => this.draw()) });
     this.aggregate = field("Line", { options: AGGREGATES, onchange: doing(() => this.draw()) });
+    this.beside = new Map(AGGREGATES.map((name) => [name, field(name, { type: "checkbox",
+      onchange: doing((event) => { this.check(event.target); return this.draw(); }) })]));
     this.zone = field("Time zone", { value: Intl.DateTimeFormat().resolvedOptions().timeZone, onchange: doing(() => this.draw()) });
     this.list = h("div", { id: "series" });
     this.graph = chart({ id: "graph" });
@@ -39,7 +41,23 @@ class Room {
       this.prefix.element, this.tag.element, h("button", { type: "submit" }, "Look")), this.list, command("roost series ls")),
     h("section", { class: "card" }, h("div", { class: "row" }, this.window.element, this.aggregate.element, this.zone.element,
       button("All there is", doing(() => { this.from = this.to = null; return this.draw(); }), { class: "small" }), spans),
+    h("details", {}, h("summary", {}, "Lines beside it"),
+      h("div", { class: "row" }, [...this.beside.values()].map((it) => it.element))),
     this.graph, this.stretch, this.tools, this.points));
+  }
+
+  /** What is drawn of each series, the line that has the band first. */
+  get drawn() {
+    const more = [...this.beside].filter(([, it]) => it.input.checked).map(([name]) => name);
+    return [...new Set([this.aggregate.input.value, ...more])];
+  }
+
+  /** Take back what was just ticked where there would be too many lines. */
+  check(box) {
+    const asks = box.checked && Math.max(1, this.chosen.size) * this.drawn.length > SHOWN_MAX;
+    if (!asks) return;
+    box.checked = false;
+    throw new Error(`${SHOWN_MAX} lines are all that can be told apart`);
   }
 
   async look(after = "", held = []) {
@@ -58,12 +76,14 @@ class Room {
   row(it) {
     const { name } = it;
     const box = h("input", { type: "checkbox", "aria-label": `Show ${name}`, onchange: doing(async () => {
-      if (box.checked && this.chosen.size >= SHOWN_MAX) {
-        box.checked = false;
-        throw new Error(`${SHOWN_MAX} lines are all that can be told apart`);
-      }
       if (box.checked) this.chosen.add(name);
       else this.chosen.delete(name);
+      try {
+        this.check(box);
+      } catch (error) {
+        this.chosen.delete(name);
+        throw error;
+      }
       await this.draw();
     }) });
     box.checked = this.chosen.has(name);
@@ -72,8 +92,7 @@ class Room {
   }
 
   get query() {
-    const line = this.aggregate.input.value;
-    const aggregates = [...new Set([line, "min", "max"])];
+    const aggregates = [...new Set([...this.drawn, "min", "max"])];
     return { names: [...this.chosen], tag: "", from: this.from, to: this.to, window: this.window.input.value,
       zone: this.zone.input.value, aggregates };
   }
@@ -91,10 +110,12 @@ class Room {
     }
     const said = await page(`/series/query?${queryOf(query, Math.max(100, this.graph.clientWidth))}`);
     if (this.signal.aborted) return;
-    const lines = linesOf(said, query.aggregates);
-    this.graph.show(query.window === "none" ? "Points" : `${query.aggregates[0]}, with least and most`, "", lines);
+    const { drawn } = this;
+    const lines = linesOf(said, drawn);
+    this.graph.show(query.window === "none" ? "Points" : `${drawn[0]}, with least and most${drawn.length > 1
+      ? `, beside ${drawn.slice(1).join(", ")}` : ""}`, "", lines);
     const [first] = said.series;
-    fill(this.points, first ? table(`What is drawn of ${lines[0].name}`, first.columns, first.rows.slice(0, ROWS_MAX).map((row) =>
+    fill(this.points, first ? table(`What is drawn of ${first.name}`, first.columns, first.rows.slice(0, ROWS_MAX).map((row) =>
       row.map((value, at) => at ? numberText(value) : momentText(value / 1000)))) : h("p", {}, "There is nothing in that time."));
     this.showTools(query);
   }
