@@ -10,6 +10,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from roost.children import Ended, run_module
 from roost.errors import Overloaded
@@ -17,7 +19,15 @@ from roost.member import BackupSchedule
 from roost.member.errors import HistoryTrimmed
 from roost.member.snapshots.folder import Folder
 from roost.member.snapshots.schedule import BY_HAND, SHELF
-from roost.member.snapshots.shelf import Kept, is_of, keep, newest
+from roost.member.snapshots.shelf import (
+    Kept,
+    chain,
+    is_of,
+    keep,
+    name_of,
+    name_of_increment,
+    newest,
+)
 from roost.member.snapshots.shelf_work import Saved
 from roost.member.snapshots.written import pages_in
 from roost.sim.members.loop import pass_time, run_virtually
@@ -94,6 +104,45 @@ def test_what_was_made_while_a_clock_was_ahead_is_not_the_newest_for_ever(
         assert own_of(folder, "m")[-1] == made.name
     assert own_of(folder, "m") == [f"m-{number:016x}.db" for number in (5, 6, 7)]
     assert 0 <= (newest(folder, "m", now_s + 10).age_s or -1) <= 10
+
+
+STEPS = st.tuples(
+    st.sampled_from([0.0, 1e-7, 1.0, 60.0, -1e-7, -1.0, -3600.0, 7200.0, -4e7, 3e8]),
+    st.integers(1, 3),
+    st.sampled_from(["full", "increment", "increment", "increment", "another cluster"]),
+)
+
+
+@given(steps=st.lists(STEPS, max_size=30), count=st.integers(1, 3))
+def test_whatever_clocks_do_what_was_saved_last_is_the_end_of_the_chain(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[float, int, str]], count: int
+) -> None:
+    """A clock went back, and a new cluster of the same name was taken for an older one.
+
+    Times are seconds as a float, in which a nanosecond is lost; and of those that had to make way
+    for one another the order was.
+    """
+    folder, now_s, index = Folder(tmp_path_factory.mktemp("kept")), 1.7e9, 100
+    saved: list[str] = []
+    for by_s, more, kind in steps:
+        now_s = min(max(now_s + by_s, 1e6), 4e9)
+        base, index = index, index + more
+        if kind == "increment" and saved:
+            name = name_of_increment("m", base, index)
+        else:
+            index = index if kind == "full" else max(1, base - 50)
+            name, saved = name_of("m", index), []
+        saved.append(name)
+        path = folder.directory / name
+        path.touch()
+        os.utime(path, ns=(int(now_s * 1e9), int(now_s * 1e9)))
+        made = folder.made_now("m", path)
+        if len(saved) == 1:
+            keep(folder, "m", count, made)
+        found = chain(folder, "m")
+        assert [it.name for it in found.files] == saved
+        assert found.cut_off == []
+        assert sum(it.name.endswith(".db") for it in folder.found()) <= count
 
 
 class FailingFiles:

@@ -13,6 +13,7 @@ from roost.member.snapshots.shelf import (
     Hear,
     Kept,
     Opened,
+    end_of,
     gone,
     is_of,
     known,
@@ -21,6 +22,8 @@ from roost.member.snapshots.shelf import (
 )
 
 _READ_BYTES = 1 << 20
+# Between the times of two files that are set: less is lost where times are seconds as a float.
+_STEP_NS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +114,20 @@ class Folder:
         (self.directory / known(name)).unlink(missing_ok=True)
 
     def set_right(self, member: str, now_ns: int) -> None:
-        """As `Shelf`: a file gets another time."""
+        """As `Shelf`: files get other times, and stay in the order in which they were."""
+        own = []
         for it in self.directory.iterdir():
-            if is_of(it.name, member) and it.stat().st_mtime_ns >= now_ns:
-                os.utime(it, ns=(now_ns - 1, now_ns - 1))
+            if is_of(it.name, member):
+                with suppress(FileNotFoundError):  # somebody has removed it meanwhile
+                    own.append((it.stat().st_mtime_ns, end_of(it.name), it))
+        # Those that were moved before lie close together, so one may have to make way for another.
+        stop_ns = now_ns
+        for at_ns, _, it in sorted(own, reverse=True):
+            stop_ns -= _STEP_NS
+            if at_ns <= stop_ns:
+                break
+            with suppress(FileNotFoundError):
+                os.utime(it, ns=(stop_ns, stop_ns))
 
 
 def _is_text(name: str) -> bool:

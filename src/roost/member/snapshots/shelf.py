@@ -170,16 +170,16 @@ def chain(shelf: Shelf, member: str) -> Chain:
     after: dict[int, list[Kept]] = {}
     for it in own:
         base = _base_of(it.name)
-        if base is not None and base < _end_of(it.name)[0] and it.at_s >= full.at_s:
+        if base is not None and base < end_of(it.name)[0] and it.at_s >= full.at_s:
             after.setdefault(base, []).append(it)
     found = [full]
     while True:
-        end, at_s = _end_of(found[-1].name)[0], found[-1].at_s
+        end, at_s = end_of(found[-1].name)[0], found[-1].at_s
         following = [it for it in after.pop(end, ()) if it.at_s >= at_s]
         if not following:
             break
         found.append(max(following, key=_age_of))
-    last = _end_of(found[-1].name)[0]
+    last = end_of(found[-1].name)[0]
     cut_off = [it for base, left in after.items() if base > last for it in left]
     return Chain(found, sorted(cut_off, key=_age_of))
 
@@ -205,7 +205,7 @@ def check_end(shelf: Shelf, member: str, base: str, digest: str) -> None:
 
 
 def _age_of(kept: Kept) -> tuple[float, tuple[int, bool]]:
-    return kept.at_s, _end_of(kept.name)
+    return kept.at_s, end_of(kept.name)
 
 
 def _base_of(name: str) -> int | None:
@@ -234,13 +234,13 @@ def keep(shelf: Shelf, member: str, count: int, made: Kept) -> None:
     # As the list has it: what a bucket says of one object alone is cut to a second, and then those
     # of the same second would be newer.
     at_s = max((it.at_s for it in own if it.name == made.name), default=made.at_s)
-    own.sort(key=lambda it: (it.name == made.name, it.at_s <= at_s, it.at_s, _end_of(it.name)))
+    own.sort(key=lambda it: (it.name == made.name, it.at_s <= at_s, it.at_s, end_of(it.name)))
     full = [position for position, it in enumerate(own) if _is_full(it.name)]
     for old in own[: full[-count] if len(full) > count else full[0]]:
         shelf.remove(old.name)
 
 
-def _end_of(name: str) -> tuple[int, bool]:
+def end_of(name: str) -> tuple[int, bool]:
     """Which of two goes first that were made at one time: the increment follows what it ends."""
     matched = _matched(name)
     assert matched is not None, "it is one of a member"
