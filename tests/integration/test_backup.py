@@ -125,6 +125,29 @@ def test_files_that_do_not_fit_are_refused_and_nothing_is_made(tmp_path: Path) -
     assert "holds something" in refused.output
 
 
+def test_nothing_follows_the_backup_of_another_cluster(tmp_path: Path) -> None:
+    """Its entries have the same numbers and terms: a restore would have mixed the two."""
+    full, theirs = tmp_path / "full.db", tmp_path / "theirs.inc"
+    for name in ("ours", "others"):
+        (tmp_path / name).mkdir()
+    with Cluster(tmp_path / "ours", 1) as ours, Cluster(tmp_path / "others", 1) as others:
+        for cluster, count in ((ours, 5), (others, 20)):
+            cluster.leader()
+            put(cluster, range(count))
+        said = roost("snapshot", "save", full, "--endpoints", ours.endpoints[0])
+        assert said.exit_code == 0, said.output
+        assert read_backup(full).cluster_id == ours.status(0).header.cluster_id
+        asked = "snapshot", "save", theirs, "--since", full, "--endpoints"
+        refused = roost(*asked, others.endpoints[0])
+        assert refused.exit_code != 0
+        assert "ask a member of that one" in refused.output
+        assert not theirs.exists()
+        put(ours, range(5, 10))
+        said = roost(*asked, ours.endpoints[0])
+        assert said.exit_code == 0, said.output
+        assert read_backup(theirs).cluster_id == read_backup(full).cluster_id
+
+
 def test_backups_come_by_the_clock_and_the_newest_are_kept(tmp_path: Path) -> None:
     kept = tmp_path / "kept"
     flags = [f"--backup-dir={kept}", "--backup-interval=300ms", "--backup-keep=2"]
