@@ -65,6 +65,14 @@ def test_what_is_exported_is_imported(shell: Shell, tmp_path: Path) -> None:
     assert shell.run("series", "import", str(path)) == "60 rows imported\n"
     assert shell.run("series", "export", "m.f").splitlines() == ["series,time,value", *lines]
     assert len(shell.rows("series", "export", "m.f")) == 60
+    # All there is, each point once, also where a name has series with labels and one without.
+    for name, value in (("m.f", "7"), ("z.last", "8")):
+        shell.run("series", "add", name, value, "--time", MARCH)
+    everything = shell.run("series", "export").splitlines()
+    assert (everything[0], everything.count(everything[0])) == ("series,time,value", 1)
+    more = {f"m.f,{MARCH},7.0", f"z.last,{MARCH},8.0"}
+    assert sorted(everything[1:]) == sorted({*lines, *more})
+    assert len(shell.rows("series", "export")) == 62
     path.write_text("time,value\n1,1\nyesterday,2\n")
     said = shell.run("series", "import", str(path), "--name", "other", code=1)
     assert said.startswith("Error: row 2: 'yesterday' is no time")

@@ -14,7 +14,6 @@ from roost.cli.progress import progress
 from roost.cli.series.shared import (
     connected,
     end_option,
-    need,
     say_csv,
     say_point,
     start_option,
@@ -122,12 +121,14 @@ def export(
 ) -> None:
     r"""Write points as CSV: series, time, value; with --json as one object a line.
 
-    With --parquet into a folder, a file for each month, as DuckDB, Polars and Spark read them.
-    Run again it writes what is new or has changed, and what was stopped goes on.
+    Without names and tags it is all series.  With --parquet into a folder, a file for each month,
+    as DuckDB, Polars and Spark read them.  Run again it writes what is new or has changed, and what
+    was stopped goes on.
 
     \b
     Example:
         roost series export sensor1.heat > points.csv
+        roost series export > all.csv
         roost series export --tag temp:C --by room --parquet archive
     """
     if folder:
@@ -138,13 +139,23 @@ def export(
         if not count:
             click.echo(_why_nothing(how), err=as_json)
         return
-    need(names, tags)
-    asked = client.Asked(names=names, tags=tags, start=start, stop=end)
     with connected(endpoints, timeout_s) as connection:
-        if not as_json:
-            say_csv(connection, asked)
-            return
-        answer = connection.fetch(asked)
+        # Of all series, one name after the other: nobody holds all points at once.
+        groups = [(it,) for it in _all_names(connection)] if not names and not tags else [names]
+        for number, group in enumerate(groups):
+            asked = client.Asked(names=group, tags=tags, start=start, stop=end)
+            if as_json:
+                _say_points(connection.fetch(asked))
+            else:
+                say_csv(connection, asked, with_head=not number)
+
+
+def _all_names(connection: client.Connection) -> list[str]:
+    """Names of series without their labels, each once: who asks for one is given all of its."""
+    return list(dict.fromkeys(it["name"].partition("{")[0] for it in connection.listed()))
+
+
+def _say_points(answer: client.Answer) -> None:
     for table in answer.tables:
         for at, value in zip(table.times, table.columns["value"], strict=True):
             say_point(table.name, at, value)

@@ -62,9 +62,10 @@ def time_of(text: str) -> int:
         ) from error
 
 
-def say_csv(connection: client.Connection, asked: client.Asked) -> None:
+def say_csv(connection: client.Connection, asked: client.Asked, *, with_head: bool = True) -> None:
     """Print an answer as CSV, with lines as terminals and files here have them."""
-    sys.stdout.write(connection.csv(asked).decode().replace("\r\n", "\n"))
+    text = connection.csv(asked).decode().replace("\r\n", "\n")
+    sys.stdout.write(text if with_head else text.partition("\n")[2])
 
 
 def say_point(series: str, time_ns: int, value: float | None) -> None:
