@@ -244,6 +244,10 @@ class Page:
         """Press a button or a link by what it says, once it is there."""
         self.until(f"press({json.dumps(text)})")
 
+    def click(self, element: str) -> None:
+        """Press what an expression finds, once it is there."""
+        self.until(f"({element}.click(), true)")
+
     def enter(self, label: str, value: str | bool) -> None:  # noqa: FBT001 - as people do
         """Fill a field, by its label."""
         self.until(f"enter({json.dumps(label)}, {json.dumps(value)})")

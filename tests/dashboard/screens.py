@@ -85,7 +85,7 @@ def _take(page: Page, directory: Path, light: str) -> None:
     for name, is_whole in ROOMS.items():
         page.evaluate(f"location.hash = '#/{name}'")
         if name == "series":
-            page.until("document.querySelector('#series input').click() === undefined")
+            page.click("document.querySelector('#series input')")
         page.until(is_whole)
         (directory / f"{name}-{light}.png").write_bytes(page.screenshot())
 

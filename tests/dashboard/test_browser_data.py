@@ -30,7 +30,7 @@ def test_hostile_keys_and_values_are_text(page: Page, client: Client) -> None:
     room(page, "keys")
     page.press("<img")
     page.until("text('.steps').includes('<img')")
-    page.until("document.querySelector('#keys a').click() === undefined")
+    page.click("document.querySelector('#keys a')")
     page.wait_text(HOSTILE, "#value")
     page.press("Show it")
     page.wait_text("that is all", "#history")
@@ -115,7 +115,7 @@ def test_a_value_of_the_v2_tree_is_created_changed_and_deleted(page: Page) -> No
     page.wait_text("it was written", "#said")
     page.press("Delete it")
     page.wait_text("Its value will be gone", "dialog")
-    page.evaluate("named('dialog button', 'Delete it').click()")
+    page.click("named('dialog button', 'Delete it')")
     page.until("document.querySelector('#tree') && !text('#tree').includes('room')")
 
 
@@ -146,9 +146,9 @@ def test_leases_and_lines_are_shown_and_a_lease_revoked(page: Page, client: Clie
         page.enter("Name of a lock", "desk-lock")
         page.press("Look")
         page.wait_text("holds it", "#queue")
-        page.evaluate(
+        page.click(
             "[...document.querySelectorAll('#leases tr')].find((it) => it.innerText.includes("
-            "'leased')).querySelector('button').click()"
+            "'leased')).querySelector('button')"
         )
         page.wait_text("1 key will be deleted with it: leased", "dialog")
         page.press("Revoke it")
@@ -183,7 +183,7 @@ def test_users_and_roles_are_made_given_and_taken_away(page: Page, client: Clien
     page.enter("Key", "config/x")
     page.press("Look")
     page.wait_text("May read it: everybody: users are off", "#who-may")
-    page.evaluate("document.querySelector('#users table button').click()")
+    page.click("document.querySelector('#users table button')")
     page.wait_text("He loses what it lets him do", "dialog")
     agree(page, "Take it away")
     wait_until(lambda: client.users.roles_of("ada") == [])
@@ -195,7 +195,7 @@ def test_counters_are_counted_and_taken_apart(page: Page) -> None:
     room(page, "counters")
     page.enter("Count", "desk/visits")
     page.enter("by", "5")
-    page.evaluate("named('form button', 'Count').click()")
+    page.click("named('form button', 'Count')")
     page.wait_text("What each member has counted of desk/visits", "#parts")
     page.press("Add 1 to desk/visits")
     page.until("/desk.visits\\s+6/.test(text('#counters'))")
@@ -205,9 +205,9 @@ def test_counters_are_counted_and_taken_apart(page: Page) -> None:
 def test_a_counter_is_deleted_and_what_was_deleted_is_purged(page: Page) -> None:
     room(page, "counters")
     page.enter("Count", "desk/gone")
-    page.evaluate("named('form button', 'Count').click()")
+    page.click("named('form button', 'Count')")
     page.wait_text("What each member has counted of desk/gone", "#parts")
-    page.evaluate("named('#parts button', 'Delete it').click()")
+    page.click("named('#parts button', 'Delete it')")
     page.wait_text("Its value will be gone", "dialog")
     agree(page, "Delete it")
     page.until("!text('#counters').includes('desk/gone')")
@@ -233,7 +233,7 @@ def test_series_are_drawn_with_their_band(page: Page) -> None:
     page.wait_text("heat.v{room=a}", "#series")
     # The last of them, 1999 % 7, beside how many there are.
     page.until("/heat.v{room=a}.*\\s4\\s+1,999\\s/.test(text('#series'))")
-    page.evaluate("document.querySelector('#series input').click()")
+    page.click("document.querySelector('#series input')")
     page.wait_text("What is drawn of heat.v{room=a}", "#points")
     page.until("document.querySelector('#graph').getAttribute('aria-label').includes('heat.v')")
     inked = (
@@ -314,7 +314,7 @@ def test_series_are_given_as_csv_and_deleted(page: Page, tmp_path: Path) -> None
     page.enter("Names that begin with", "cold")
     page.press("Look")
     page.until("text('#series').includes('cold.v') || (press('Look'), false)")
-    page.evaluate("document.querySelector('#series input').click()")
+    page.click("document.querySelector('#series input')")
     page.wait_text("What is drawn of cold.v{room=b}", "#points")
     page.enter("Line", "max")
     page.wait_text("max", "#points thead")
@@ -377,7 +377,7 @@ def test_who_waits_for_a_lock_and_an_election_is_shown_in_its_place(
     try:
         wait_until(lambda: client.count("desk-head/", prefix=True) == 2)
         room(page, "leases")
-        page.until("named('#lines button', 'desk-head').click() === undefined")
+        page.click("named('#lines button', 'desk-head')")
         page.wait_text("The line of desk-head", "#queue")
         page.until("/holds it\\s+\\d+\\s+desk-head.[0-9a-f]+\\s+ada/.test(text('#queue'))")
         page.until(
@@ -416,13 +416,13 @@ def test_users_roles_and_ranges_are_deleted(page: Page, client: Client) -> None:
     page.wait_text("write other/…", "#roles")
     rows = "[...document.querySelectorAll('#roles td div')]"
     row = f"{rows}.find((it) => it.innerText.includes('other/'))"
-    page.evaluate(f"{row}.querySelector('button').click()")
+    page.click(f"{row}.querySelector('button')")
     page.wait_text("Whoever has the role loses it at once", "dialog")
     agree(page, "Take it away")
     wait_until(lambda: [it.key for it in client.users.permissions_of("writer")] == [b"config/"])
     page.until("text('#roles').includes('config/') && !text('#roles').includes('other/')")
     for card, title in (("users", "He can sign in no more"), ("roles", "All users lose it")):
-        page.evaluate(f"named('#{card} button', 'Delete').click()")
+        page.click(f"named('#{card} button', 'Delete')")
         page.wait_text(title, "dialog")
         agree(page, "Delete")
     wait_until(lambda: client.users.users() == [] and client.users.roles() == [])
@@ -477,7 +477,7 @@ def test_a_hundred_thousand_keys_do_not_freeze_the_page(
                 page.wait_text(last, "#keys")
             page.press("Delete all of these")
             page.wait_text("50,000 keys will be gone", "dialog")
-            page.evaluate("named('dialog button', 'Leave it').click()")
+            page.click("named('dialog button', 'Leave it')")
             room(page, "storage")
             page.press("Count keys and bytes")
             page.wait_text("Counted in the file")
