@@ -7,4 +7,4 @@ clone.  So both are said.
 
 def command_for(extra: str) -> str:
     """What to type for an extra of ours."""
-    return f"pip install 'roost[{extra}]', or in a clone of it pip install '.[{extra}]'"
+    return f"pip install 'roost[{extra}]', or in a clone of it pip install -e '.[{extra}]'"

@@ -130,6 +130,6 @@ export async function open(place, { signal, again }) {
   }
   if (signal.aborted) return;
   place.append(h("p", {}, held.isOn ? "Users are on: whoever asks has to sign in."
-    : h("span", { class: "warn" }, "Users are off: whoever reaches a member may do everything. "), !held.isOn && h("code", {}, "roost auth enable")),
+    : h("span", { class: "warn" }, "Users are off: whoever reaches a member may do everything. "), !held.isOn && h("code", {}, "roost user add root && roost user grant-role root root && roost auth enable")),
   usersCard(held, again), rolesCard(held, again), askingCard(held));
 }
