@@ -25,7 +25,8 @@ def test_what_is_missing_is_said_with_the_next_step(name: str) -> None:
     )  # fmt: skip
     assert ran.stdout.startswith("SeriesUnavailable")
     assert name in ran.stdout
-    assert "pip install 'roost[series]', or in a clone of it pip install -e '.[series]'" in ran.stdout
+    ways = "pip install 'roost[series]', or in a clone of it pip install -e '.[series]'"
+    assert ways in ran.stdout
 
 
 @pytest.mark.parametrize("name", ["cramjam", "re2", "promql_parser"])
