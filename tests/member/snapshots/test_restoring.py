@@ -277,7 +277,6 @@ def test_an_increment_of_another_cluster_is_refused_though_its_numbers_fit(
     with pytest.raises(RestoreRefused, match=words):
         make(told, [full, theirs])
     assert untouched(told)
-    make(told, [full, old.since(replace(full, cluster_id=0), "of-format-1.inc")])
 
 
 def test_a_member_that_is_not_named_is_refused(old: Old, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ An increment holds what was written behind a backup, integers little-endian:
 
      0  4x  magic b"RINC"     4  u32 format
      8  u64 index            16  u64 term      of the last entry of the backup it follows
-    24  u64 cluster           whose entries they are; not there in format 1
+    24  u64 cluster           whose entries they are
     32      pages: u32 length, u32 crc32c, entries as `files` encodes them
             u32 0, u64 last index, u64 last term, 32x SHA-256 of everything before
 
@@ -25,7 +25,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from struct import Struct
-from typing import BinaryIO, NamedTuple
 
 from crc32c import crc32c
 
@@ -37,9 +36,7 @@ from roost.store import GUID_KEY, StoreError, read_applied_file, read_metadata
 
 DIGEST_BYTES = 32
 _MAGIC, _FORMAT = b"RINC", 2
-# By the format that stands in it; 0.2.0 wrote the first.
-_HEADS = {1: Struct("<4sIQQ"), _FORMAT: Struct("<4sIQQQ")}
-_BEGIN = Struct("<4sI")
+_HEAD = Struct("<4sIQQQ")
 _PAGE = Struct("<II")
 _END = Struct("<IQQ")
 _COPY_BYTES = 1 << 20
@@ -54,8 +51,7 @@ NO_BACKUP = ": it is no backup, or is damaged, or not all of it came: take anoth
 class Backup:
     """What a file holds: the log position it ends at, its size and its digest.
 
-    `cluster_id` is whose it is, 0 = the file does not say; an increment follows `base_index`, an
-    entry of `base_term`.
+    `cluster_id` is whose it is; an increment follows `base_index`, an entry of `base_term`.
     """
 
     path: Path
@@ -211,7 +207,7 @@ def write_increment(path: Path, base: Backup, blobs: Iterable[bytes]) -> Backup:
     """
     index, term = base.index, base.term
     with FileWriter(path) as file:
-        file.write(_HEADS[_FORMAT].pack(_MAGIC, _FORMAT, index, term, base.cluster_id))
+        file.write(_HEAD.pack(_MAGIC, _FORMAT, index, term, base.cluster_id))
         for blob in blobs:
             for entry in _decode(path, blob):
                 if entry.index != index + 1:
@@ -256,43 +252,15 @@ def read_backup(path: Path, hear: Callable[[int], None] = _nobody) -> Backup:
 def _read_increment(path: Path, size: int, digest: str) -> Backup:
     """What one holds whose digest is right."""
     content_bytes = size - DIGEST_BYTES - _END.size
-    if content_bytes < _BEGIN.size:
+    if content_bytes < _HEAD.size:
         raise BackupDamaged(f"{path}: it is too short for an increment")
     with path.open("rb") as file:
-        head = _read_head(path, file)
-        if content_bytes < head.form.size:
-            raise BackupDamaged(f"{path}: it is too short for an increment")
+        _, file_format, base_index, base_term, cluster_id = _HEAD.unpack(file.read(_HEAD.size))
+        if file_format != _FORMAT:
+            raise BackupDamaged(f"{path}: format {file_format}, this version knows {_FORMAT}")
         file.seek(content_bytes)
         _, index, term = _END.unpack(file.read(_END.size))
-    return Backup(
-        path, False, index, term, head.base_index, size, digest, head.cluster_id, head.base_term
-    )
-
-
-class _Head(NamedTuple):
-    """How an increment begins: in which format, behind what, and of which cluster it is."""
-
-    form: Struct
-    base_index: int
-    base_term: int
-    cluster_id: int
-
-
-def _read_head(path: Path, file: BinaryIO) -> _Head:
-    """How an increment begins; where it does not say of which cluster it is, that is 0.
-
-    Raises:
-        BackupDamaged: it is of a version that nobody here knows.
-
-    """
-    begin = file.read(_BEGIN.size)
-    file_format = int.from_bytes(begin[len(_MAGIC) :], "little")
-    head = _HEADS.get(file_format)
-    if head is None:
-        raise BackupDamaged(f"{path}: format {file_format}, this version knows up to {_FORMAT}")
-    rest = file.read(head.size - _BEGIN.size)
-    _, _, base_index, base_term, *cluster = head.unpack(begin + rest)
-    return _Head(head, base_index, base_term, sum(cluster))
+    return Backup(path, False, index, term, base_index, size, digest, cluster_id, base_term)
 
 
 def entries_of(backup: Backup) -> Iterable[Entry]:
@@ -304,7 +272,7 @@ def entries_of(backup: Backup) -> Iterable[Entry]:
     """
     last = backup.base_index
     with backup.path.open("rb") as file:
-        _read_head(backup.path, file)
+        file.seek(_HEAD.size)
         while True:
             said = file.read(_PAGE.size)
             if len(said) < _PAGE.size:

@@ -226,7 +226,7 @@ def _check_chain(backups: Sequence[Backup]) -> None:
         if after.base_term != before.term:
             text = f"{after.path} follows an entry of term {after.base_term}, and {before.path}"
             raise RestoreRefused(f"{text} ends with one of term {before.term}: another history")
-        if after.cluster_id != before.cluster_id and after.cluster_id and before.cluster_id:
+        if after.cluster_id != before.cluster_id:
             text = f"{after.path} is of cluster {after.cluster_id:x}, and {before.path} of"
             raise RestoreRefused(f"{text} {before.cluster_id:x}: restore what one has saved")
 
