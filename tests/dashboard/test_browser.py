@@ -21,7 +21,7 @@ from roost.testing.cluster import Cluster
 from roost.testing.patience import wait_until
 from roost.testing.ports import free_ports
 from tests.dashboard.browser import CHROMIUM, WHY_NOT, Browser, Page
-from tests.dashboard.using import HOSTILE, agree, pretend, room
+from tests.dashboard.using import HOSTILE, agree, pretend, pretend_told, room
 
 pytestmark = [
     pytest.mark.slow,
@@ -146,6 +146,22 @@ def test_a_member_is_added_replaced_and_removed(page: Page, client: Client) -> N
     page.wait_text("3 members remain", "dialog")
     agree(page, "Remove it")
     wait_until(lambda: len(client.members()) == 3)
+
+
+def test_how_far_a_member_is_that_gets_a_copy_is_shown(page: Page, client: Client) -> None:
+    """It is there in a moment, so the page is told of one that takes longer."""
+    other, *_ = client.members()
+    sent = {"sent_bytes": 50 << 20, "total_bytes": 200 << 20, "seconds": 5.0}
+    copies = [
+        {"member": f"{other.id:x}", "is_joining": False, **sent},
+        {"member": "abc", "is_joining": True, **sent},
+    ]
+    pretend_told(page, '"sendings":[]', f'"sendings":{json.dumps(copies)}')
+    how_far = "sending, 50.0 MiB of 200 MiB, 10.0 MiB/s, 15 s left"
+    page.wait_text(f"{other.name} is too far behind, and gets a copy of", "#sendings")
+    page.wait_text("abc joins, and gets a copy of", "#sendings")
+    page.wait_text(how_far, "#sendings")
+    page.until("document.querySelector('#sendings progress').value === 0.25")
 
 
 def test_an_alarm_is_disarmed(page: Page) -> None:

@@ -3,12 +3,18 @@
 import msgspec
 import pytest
 
-from roost.dashboard.facts import Facts, Latency, MalformedFacts, decode, encode
+from roost.dashboard.facts import Facts, Latency, MalformedFacts, Sending, decode, encode
 from roost.errors import PeerFault
 
 
 def test_facts_come_back_as_they_were_told() -> None:
-    told = Facts(role="leader", term=3, figures={"a": 1.5}, latencies=(Latency(member="2a"),))
+    told = Facts(
+        role="leader",
+        term=3,
+        figures={"a": 1.5},
+        latencies=(Latency(member="2a"),),
+        sendings=(Sending(member="3", is_joining=True, sent_bytes=1, total_bytes=2, seconds=0.5),),
+    )
     assert decode(encode(told)) == told
 
 

@@ -26,6 +26,21 @@ def pretend(page: Page, name: str, path: str, field: str, value: object) -> None
     room(page, name)
 
 
+def pretend_told(page: Page, before: str, after: str) -> None:
+    """What is told of the cluster, again and again, has other words in it on a new page."""
+    source = (
+        "(() => { const ask = window.fetch; window.fetch = async (url, options) => {"
+        "const answer = await ask(url, options);"
+        "if (!new URL(url, location).pathname.endsWith('/events')) return answer;"
+        "const changed = new TransformStream({ transform: (it, out) =>"
+        f" out.enqueue(it.replaceAll({json.dumps(before)}, {json.dumps(after)})) }});"
+        "const told = answer.body.pipeThrough(new TextDecoderStream()).pipeThrough(changed);"
+        "return new Response(told.pipeThrough(new TextEncoderStream()), answer); }; })()"
+    )
+    page.command("Page.addScriptToEvaluateOnNewDocument", source=source)
+    page.go(f"{page.url}?")
+
+
 def agree(page: Page, verb: str) -> None:
     """Answer what is asked before something is changed."""
     page.click(f"named('dialog button', {json.dumps(verb)})")

@@ -1,6 +1,6 @@
 """The dashboard: one page for everything that a member knows; see `DESIGN.md`."""
 
-from roost.dashboard.facts import Facts, Latency
+from roost.dashboard.facts import Facts, Latency, Sending
 from roost.dashboard.gathering import Gathering
 from roost.dashboard.happenings import Happenings
 from roost.dashboard.interface import Interface
@@ -17,5 +17,6 @@ __all__ = [
     "Latency",
     "Log",
     "Raised",
+    "Sending",
     "StorePages",
 ]

@@ -36,6 +36,16 @@ class Latency(msgspec.Struct, frozen=True, kw_only=True):
     most_ms: float = 0.0
 
 
+class Sending(msgspec.Struct, frozen=True, kw_only=True):
+    """A copy of the store on its way to a member, of what that one lacked when it began."""
+
+    member: str
+    is_joining: bool = False
+    sent_bytes: int = 0
+    total_bytes: int = 0
+    seconds: float = 0.0
+
+
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """One member at one moment; ids are hexadecimal, indexes are positions of the log.
 
@@ -61,6 +71,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     # What was counted, for graphs: a page divides what came since it looked last by the time.
     figures: dict[str, float] = msgspec.field(default_factory=dict)
     latencies: tuple[Latency, ...] = ()
+    sendings: tuple[Sending, ...] = ()
 
 
 _ENCODER = msgspec.msgpack.Encoder()

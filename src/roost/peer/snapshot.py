@@ -57,9 +57,18 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def send_file(
-    stream: Stream, path: Path, head: Head, offset: int, *, bytes_per_s: int
+    stream: Stream,
+    path: Path,
+    head: Head,
+    offset: int,
+    *,
+    bytes_per_s: int,
+    hear: Callable[[int], None],
 ) -> None:
-    """Send HEAD, the file from `offset` on, and END, at most `bytes_per_s`."""
+    """Send HEAD, the file from `offset` on, and END, at most `bytes_per_s`.
+
+    `hear` is told of each chunk that was sent how large it is.
+    """
     loop = asyncio.get_running_loop()
     await stream.send(HEAD, head)
     with path.open("rb") as file:
@@ -68,6 +77,7 @@ async def send_file(
             begin = loop.time()
             await stream.send_buffers(CHUNK, [offset.to_bytes(8, "big"), data])
             offset += len(data)
+            hear(len(data))
             await asyncio.sleep(max(0.0, len(data) / bytes_per_s - (loop.time() - begin)))
     await stream.send(END, head)
 

@@ -141,6 +141,24 @@ def test_what_was_offered_is_sent_from_where_it_is_asked_for(tell: Tell) -> None
     tell(story)
 
 
+def test_how_far_a_copy_is_on_its_way_is_known_as_long_as_it_is(tell: Tell) -> None:
+    async def story(it: Bench) -> None:
+        size_bytes = (copy := await it.snapshots.copies.make(0)).file.size_bytes
+        stream = Sent(is_held=True)
+        it.snapshots.serve_pull(stream, Pull(index=copy.file.index, offset=1000))
+        await pass_time(2)
+        [sending] = it.snapshots.sendings
+        assert (sending.sent_bytes, sending.total_bytes) == (0, size_bytes - 1000)
+        assert not sending.is_joining
+        assert sending.seconds == pytest.approx(2)
+        stream.gate.set()
+        await pass_time(1)
+        assert sending.sent_bytes == sending.total_bytes
+        assert it.snapshots.sendings == []
+
+    tell(story)
+
+
 def test_what_is_not_there_any_more_is_refused_by_name(tell: Tell) -> None:
     """The leader is asked again then, and has another one made."""
 

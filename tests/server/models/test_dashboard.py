@@ -2,13 +2,16 @@
 
 import asyncio
 import json
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 from roost import aio
+from roost.dashboard import Sending
 from roost.figures import Family, Sample
 from roost.histogram import Histogram
+from roost.member import Member
 from roost.server.figures import FIGURES
-from roost.server.models.dashboard import GRAPHED, graphed
+from roost.server.models.dashboard import GRAPHED, graphed, sendings
 from roost.testing.ports import free_ports
 from tests.server.models.test_model import ask
 
@@ -125,3 +128,12 @@ def test_figures_of_graphs_are_sums_of_their_labels() -> None:
 
 def test_what_graphs_are_drawn_of_is_there() -> None:
     assert {it.name for it in FIGURES} >= GRAPHED
+
+
+def test_copies_on_their_way_are_told_with_whom_they_are_for() -> None:
+    under_way = SimpleNamespace(
+        member_id=0x2A, is_joining=True, sent_bytes=1, total_bytes=2, seconds=0.5
+    )
+    member = SimpleNamespace(snapshots=SimpleNamespace(sendings=[under_way]))
+    told = Sending(member="2a", is_joining=True, sent_bytes=1, total_bytes=2, seconds=0.5)
+    assert sendings(cast("Member", member)) == (told,)

@@ -9,6 +9,7 @@ Full?  More than TASKS_MAX transfers at once are not begun: the connection is cl
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from pathlib import Path
 
 from roost.errors import PeerFault
@@ -27,6 +28,34 @@ logger = logging.getLogger(__name__)
 TASKS_MAX = 16
 # Why somebody gets a snapshot.
 BEHIND, JOINING = "behind", "joining"
+
+
+@dataclass(eq=False, slots=True)
+class Sending:
+    """A copy on its way to a member, for whoever looks how far it is.
+
+    Bytes are those that it lacked when this began, at `began_s` of the loop's clock.
+    """
+
+    member_id: int
+    reason: str
+    total_bytes: int
+    began_s: float
+    sent_bytes: int = 0
+
+    @property
+    def is_joining(self) -> bool:
+        """Whether it is a newcomer, and none that was left behind."""
+        return self.reason == JOINING
+
+    @property
+    def seconds(self) -> float:
+        """How long it has been under way."""
+        return asyncio.get_running_loop().time() - self.began_s
+
+    def hear(self, byte_count: int) -> None:
+        """So many more were sent."""
+        self.sent_bytes += byte_count
 
 
 class Snapshots:
@@ -50,6 +79,8 @@ class Snapshots:
         self._transfers: set[asyncio.Task[None]] = set()
         self._fetch: asyncio.Task[None] | None = None
         self._fetch_count = 0
+        # Those that are under way, in the order in which they began.
+        self.sendings: list[Sending] = []
         self._is_ending = False
         self.tell: Tell = untold
 
@@ -89,7 +120,7 @@ class Snapshots:
                 text = f"there is no snapshot at {asked.index} any more"
                 await stream.send(REFUSAL, Refusal(kind=SnapshotGone.__name__, text=text))
                 return
-            await self._send(stream, copy, asked.offset)
+            await self._send(stream, copy, asked.offset, stream.peer_id, BEHIND)
             sent_bytes = copy.file.size_bytes - asked.offset
             self.tell(SnapshotSent(stream.peer_id, BEHIND, sent_bytes))
         except (OSError, TimeoutError) as error:
@@ -120,17 +151,31 @@ class Snapshots:
         try:
             with self.copies.using(await self.copies.make(index)) as copy:
                 await stream.send(INVITATION, joins.invitation)
-                await self._send(stream, copy, 0)
+                await self._send(stream, copy, 0, joins.invitation.member_id, JOINING)
             self.tell(SnapshotSent(joins.invitation.member_id, JOINING, copy.file.size_bytes))
         except (OSError, TimeoutError, SnapshotFailed) as error:
             logger.info("a newcomer's snapshot was cut: %s", error)
         finally:
             stream.close()
 
-    async def _send(self, stream: Stream, copy: Copy, offset: int) -> None:
-        with self.copies.using(copy):
-            path, head = copy.path, copy.head
-            await send_file(stream, path, head, offset, bytes_per_s=self._bytes_per_s)
+    async def _send(
+        self, stream: Stream, copy: Copy, offset: int, member_id: int, reason: str
+    ) -> None:
+        left_bytes = max(0, copy.file.size_bytes - offset)
+        sending = Sending(member_id, reason, left_bytes, asyncio.get_running_loop().time())
+        self.sendings.append(sending)
+        try:
+            with self.copies.using(copy):
+                await send_file(
+                    stream,
+                    copy.path,
+                    copy.head,
+                    offset,
+                    bytes_per_s=self._bytes_per_s,
+                    hear=sending.hear,
+                )
+        finally:
+            self.sendings.remove(sending)
 
     async def remove(self, directory: Path) -> None:
         """Remove what is not needed any more, without holding the loop up."""

@@ -15,6 +15,7 @@ from roost.dashboard import (
     Latency,
     Log,
     Raised,
+    Sending,
     StorePages,
 )
 from roost.dashboard.built import read_built
@@ -118,6 +119,20 @@ def latencies(member: Member) -> tuple[Latency, ...]:
     return tuple(found)
 
 
+def sendings(member: Member) -> tuple[Sending, ...]:
+    """Which members get a copy of the store from this one, and how far that is."""
+    return tuple(
+        Sending(
+            member=f"{it.member_id:x}",
+            is_joining=it.is_joining,
+            sent_bytes=it.sent_bytes,
+            total_bytes=it.total_bytes,
+            seconds=it.seconds,
+        )
+        for it in member.snapshots.sendings
+    )
+
+
 def _attach(ground: Ground) -> Attached:
     member, border = ground.member, ground.gate.border
     assert border is not None, "etcd's users are there before those who ask for them"
@@ -145,6 +160,7 @@ def _attach(ground: Ground) -> Attached:
             is_fenced=status.is_fenced,
             figures=graphed(ground.shown.figures()),
             latencies=latencies(member),
+            sendings=sendings(member),
         )
 
     happenings = Happenings(ground.wall_s)

@@ -4,6 +4,7 @@ import { call, mayAll } from "../api.js";
 import { chart } from "../chart.js";
 import { GRAPHS } from "../cluster.js";
 import { agreed, button, command, doing, field, fill, h, refresh, say, table } from "../dom.js";
+import { bar } from "../progress.js";
 import { bytesText, durationText, journalText, momentText, numberOf, numberText, shellText } from "../words.js";
 
 // Of the peers' answers, as etcd's first dashboard had them.
@@ -133,6 +134,11 @@ function alarmRow(cluster, it) {
     { class: "small", "data-of": `${it.alarm} ${it.member}` }) : "");
 }
 
+/** How far a member is that is sent a copy of another one's store. */
+const sendingBar = (cluster, row, it) => bar(
+  `${cluster.nameOf(it.member)} ${it.is_joining ? "joins" : "is too far behind"}, and gets a copy of ${cluster.nameOf(row.id)}'s store`,
+  { phase: "sending", done: it.sent_bytes, total: it.total_bytes, seconds: it.seconds });
+
 /** Where the page of the leader is, for what only it does; nothing when this is it. */
 function leadersPage(state) {
   const url = state.members.find((it) => it.id === state.leader)?.client_urls[0] ?? "";
@@ -143,6 +149,7 @@ function leadersPage(state) {
 export function open(place, { cluster, signal }) {
   const summary = h("p", { id: "summary" });
   const members = h("section", { class: "card", id: "members" });
+  const sendings = h("div", { id: "sendings", role: "status" });
   const latencies = h("section", { class: "card" });
   const alarms = h("section", { class: "card", "aria-label": "Alarms" });
   const news = h("ol", { class: "list", id: "happenings" });
@@ -150,7 +157,7 @@ export function open(place, { cluster, signal }) {
   const latencyGraph = chart();
   const told = h("div", {});
   const actions = actionsOf(cluster, told);
-  place.append(summary, alarms, members, mayAll() ? h("section", { class: "card" }, adding(told), told) : "",
+  place.append(summary, alarms, members, sendings, mayAll() ? h("section", { class: "card" }, adding(told), told) : "",
     h("div", { class: "columns" }, graphs.map((it) => h("section", { class: "card" }, it.element))),
     h("div", { class: "columns" }, latencies, h("section", { class: "card" }, latencyGraph)),
     h("section", { class: "card" }, h("h2", {}, "What has happened here of late"), news),
@@ -173,6 +180,7 @@ export function open(place, { cluster, signal }) {
       ? h("ul", { class: "list" }, state.alarms.map((it) => alarmRow(cluster, it)))
       : h("p", { class: "quiet" }, "None is raised."));
     refresh(members, table("Members", COLUMNS, state.members.map((it) => memberRow(it, actions))));
+    refresh(sendings, state.members.flatMap((row) => (row.facts?.sendings ?? []).map((it) => sendingBar(cluster, row, it))));
     const leader = state.members.find((it) => it.id === state.leader);
     refresh(latencies, table("How long peers take to answer", LATENCY_COLUMNS,
       (leader?.facts?.latencies ?? []).map((it) => latencyRow(cluster, it))));
