@@ -210,7 +210,7 @@ def begin_with(
 
 def _check_empty(config: MemberConfig) -> None:
     if config.data_dir.exists() and any(config.data_dir.iterdir()):
-        text = f"--data-dir={config.data_dir} holds something: name a directory that is not there"
+        text = f'data-dir "{config.data_dir}" not empty: name a directory that is not there'
         raise RestoreRefused(f"{text} yet, or an empty one")
 
 
