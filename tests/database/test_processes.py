@@ -106,7 +106,10 @@ def test_a_program_that_says_so_leaves_its_block_when_it_is_told_to_stop(
         assert process.stdout is not None
         assert process.stdout.readline() == b"waits\n"
         process.send_signal(signal.SIGTERM)
-        said, errors = process.communicate(timeout=60)
+        try:
+            said, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert (process.returncode, said, said_by(errors.decode())) == (0, b"stopped\n", "")
     with roost.open(tmp_path / "data") as db:
         assert db.tree("t")[b"a"] == b"1"

@@ -132,6 +132,30 @@ def test_whoever_is_interrupted_leaves_nothing_running() -> None:
         signal.signal(signal.SIGUSR1, before)
 
 
+def test_a_signal_that_interrupts_no_wait_is_seen_all_the_same() -> None:
+    """As one that comes in the moment before the wait; here another thread is interrupted."""
+
+    class Stop(Exception):
+        pass
+
+    def stop(_number: int, _frame: object) -> None:
+        raise Stop
+
+    before = signal.signal(signal.SIGUSR1, stop)
+    try:
+        with Counter() as counter:
+            counter.add(1)
+            kicked = threading.Timer(
+                0.05, lambda: signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
+            )
+            kicked.start()
+            with pytest.raises(Stop):
+                counter.wait()
+            kicked.join()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
 def test_who_is_interrupted_before_the_work_began_leaves_none_of_it() -> None:
     async def story() -> None:
         work, tasks = nothing(), Tasks()

@@ -28,6 +28,8 @@ Result = TypeVar("Result")
 CALLS_MAX = 1000
 # How long what was interrupted may take to end.
 _GRACE_S = 2.0
+# After how long a signal is seen that did not interrupt a wait.
+_LOOK_S = 0.5
 
 
 class _Call(Generic[Result]):
@@ -49,6 +51,16 @@ class _Call(Generic[Result]):
         self.is_over = False
         self.over = threading.Lock()
         self.over.acquire()
+
+    def wait(self) -> None:
+        """Wait for the end, and let the main thread run handlers of signals meanwhile.
+
+        It runs them between two of its steps.  A signal that comes after the last step before the
+        wait, and before the wait itself, interrupts neither: its handler would run when the wait
+        is over, which may be never.
+        """
+        while not self.over.acquire(timeout=_LOOK_S):
+            pass
 
     def begin(self) -> None:
         """Run, on the loop, in the context of the caller."""
@@ -124,7 +136,7 @@ class LoopThread:
         """
         call = self._begin(work)
         try:
-            call.over.acquire()
+            call.wait()
         except BaseException:
             if not call.is_over:
                 self._cancel(call)
