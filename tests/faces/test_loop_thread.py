@@ -112,7 +112,17 @@ def test_a_blocking_call_from_the_loop_itself_is_refused() -> None:
             loop.call(call())
 
 
-def test_whoever_is_interrupted_leaves_nothing_running() -> None:
+def interrupt_the_process() -> None:
+    os.kill(os.getpid(), signal.SIGUSR1)
+
+
+def interrupt_another_thread() -> None:
+    """What waits is interrupted no more than by a signal of the moment before the wait."""
+    signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
+
+
+@pytest.mark.parametrize("interrupt", [interrupt_the_process, interrupt_another_thread])
+def test_whoever_is_interrupted_leaves_nothing_running(interrupt: Callable[[], None]) -> None:
     class Stop(Exception):
         pass
 
@@ -123,35 +133,12 @@ def test_whoever_is_interrupted_leaves_nothing_running() -> None:
     try:
         with Counter() as counter:
             counter.add(1)
-            kicked = threading.Timer(0.05, os.kill, [os.getpid(), signal.SIGUSR1])
-            kicked.start()
-            with pytest.raises(Stop):
-                counter.wait()
-            assert inner(counter).ended == ["waited"]
-    finally:
-        signal.signal(signal.SIGUSR1, before)
-
-
-def test_a_signal_that_interrupts_no_wait_is_seen_all_the_same() -> None:
-    """As one that comes in the moment before the wait; here another thread is interrupted."""
-
-    class Stop(Exception):
-        pass
-
-    def stop(_number: int, _frame: object) -> None:
-        raise Stop
-
-    before = signal.signal(signal.SIGUSR1, stop)
-    try:
-        with Counter() as counter:
-            counter.add(1)
-            kicked = threading.Timer(
-                0.05, lambda: signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
-            )
+            kicked = threading.Timer(0.05, interrupt)
             kicked.start()
             with pytest.raises(Stop):
                 counter.wait()
             kicked.join()
+            assert inner(counter).ended == ["waited"]
     finally:
         signal.signal(signal.SIGUSR1, before)
 

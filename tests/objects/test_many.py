@@ -42,6 +42,14 @@ class Cluster(Databases):
     built_in: Mapping[str, Operation[Any, Any]] = {**BUILTIN, **OPERATIONS}
 
 
+class Earlier(Cluster):
+    """Members of an earlier version, which are asked for nothing in parts."""
+
+    built_in: Mapping[str, Operation[Any, Any]] = {
+        name: it for name, it in Cluster.built_in.items() if not name.endswith("_parts")
+    }
+
+
 TestDictsInParts = Dicts.TestCase
 TestCountersInParts = Counters.TestCase
 TestSetsInParts = Sets.TestCase
@@ -100,6 +108,30 @@ async def after_a_kill(
     return True
 
 
+def kill_amidst(
+    tmp_path: Path,
+    begin: Callable[[Objects], Awaitable[object]],
+    change: Callable[[Objects], Awaitable[object]],
+    content: Callable[[Objects], Awaitable[object]],
+    before: object,
+    after: object,
+) -> None:
+    """Whoever is asked once the leader was killed has all of a change, or nothing of it."""
+
+    async def story(cluster: Databases) -> None:
+        assert isinstance(cluster, Cluster)
+        first = next(iter(cluster.databases.values()))
+        await again(partial(begin, Objects(first)))
+        is_done = await after_a_kill(cluster, change)
+        await cluster.leader()
+        for database in cluster.databases.values():
+            found = await again(partial(content, Objects(database)))
+            assert found in (before, after)
+            assert is_done is None or is_done == (found == after)
+
+    with_databases(tmp_path, story, kind=Cluster)
+
+
 @pytest.mark.parametrize("kind", ["dict", "set", "counter"])
 def test_a_leader_that_is_killed_leaves_all_of_it_or_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
@@ -134,26 +166,10 @@ def test_a_leader_that_is_killed_leaves_all_of_it_or_nothing(
         "counter": {**dict.fromkeys(keys, 1), "0": 8},
     }
 
-    async def story(cluster: Databases) -> None:
-        assert isinstance(cluster, Cluster)
-        first = next(iter(cluster.databases.values()))
-        await again(partial(begin, Objects(first)))
-        is_done = await after_a_kill(cluster, change)
-        await cluster.leader()
-        for database in cluster.databases.values():
-            found = await again(partial(held, Objects(database)))
-            assert found in (before[kind], after[kind])
-            assert is_done is None or is_done == (found == after[kind])
-
-    with_databases(tmp_path, story, kind=Cluster)
+    kill_amidst(tmp_path, begin, change, held, before[kind], after[kind])
 
 
 def test_a_leader_of_an_earlier_version_is_asked_as_it_was(tmp_path: Path) -> None:
-    class Earlier(Cluster):
-        built_in: Mapping[str, Operation[Any, Any]] = {
-            name: it for name, it in Cluster.built_in.items() if not name.endswith("_parts")
-        }
-
     async def story(cluster: Databases) -> None:
         (database,) = cluster.databases.values()
         objects = Objects(database)

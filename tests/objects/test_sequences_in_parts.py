@@ -1,13 +1,12 @@
 """Lists and deques of many values: whatever moves many goes on over turns, as CPython's does."""
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from functools import partial
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from roost.database import BadArgument, Operation, Transaction
+from roost.database import BadArgument, Transaction
 from roost.database import parts as parts_module
 from roost.objects.aio.objects import Objects
 from roost.objects.layouts import deques, lists
@@ -16,7 +15,7 @@ from roost.objects.layouts.lists import Span
 from tests.database.databases import Databases, again, with_databases
 from tests.objects.layouts.steps import all_of, done
 from tests.objects.layouts.test_rows import CountedRows
-from tests.objects.test_many import Cluster, after_a_kill, slices_of
+from tests.objects.test_many import Earlier, kill_amidst, slices_of
 from tests.objects.test_sequences import Deques, Lists
 
 FEW, SLICE = 2, 6
@@ -184,26 +183,10 @@ def test_a_leader_that_is_killed_leaves_all_of_it_or_nothing(
             await objects.list("a", value=int).extend(NUMBERS)
             await objects.deque("b", value=int).extend(NUMBERS)
 
-    async def story(cluster: Databases) -> None:
-        assert isinstance(cluster, Cluster)
-        first = next(iter(cluster.databases.values()))
-        await again(partial(begin, Objects(first)))
-        is_done = await after_a_kill(cluster, change)
-        await cluster.leader()
-        for database in cluster.databases.values():
-            found = await again(partial(content, Objects(database)))
-            assert found in (before, after)
-            assert is_done is None or is_done == (found == after)
-
-    with_databases(tmp_path, story, kind=Cluster)
+    kill_amidst(tmp_path, begin, change, content, before, after)
 
 
 def test_a_leader_of_an_earlier_version_is_asked_as_it_was(tmp_path: Path) -> None:
-    class Earlier(Cluster):
-        built_in: Mapping[str, Operation[Any, Any]] = {
-            name: it for name, it in Cluster.built_in.items() if not name.endswith("_parts")
-        }
-
     async def story(cluster: Databases) -> None:
         (database,) = cluster.databases.values()
         objects = Objects(database)
