@@ -92,7 +92,7 @@ FLOORS = {
         layer | meta | catalog
         free_pages
         key_order | write_set
-        columns | puts | digest | stall | crash
+        row_map | columns | puts | digest | stall | crash
         runs | pages
         errors | rows | long_keys
     """,

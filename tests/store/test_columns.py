@@ -144,4 +144,5 @@ def test_what_is_more_than_columns_may_stand_for_is_written_as_rows() -> None:
     layer = Layer()
     layer.carry_out(txn.encode())
     for tree_id in (TREE, TREE + 1):
-        assert layer.tree(tree_id).values == txn.layer.tree(tree_id).values
+        held = layer.tree(tree_id).values.items()
+        assert list(held) == list(txn.layer.tree(tree_id).values.items())

@@ -198,7 +198,7 @@ def test_what_is_done_to_one_key_costs_the_same_however_many_begin_alike(
     before = len(names(writer))
     one = Layer()
     one.put(TREE, key, None)
-    assert steps_of(lambda: writer.commit(one, 2, 1)) < 150
+    assert steps_of(lambda: writer.commit(one, 2, 1)) < 160
     assert len(names(writer)) == before - 1
 
 

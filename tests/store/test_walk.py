@@ -84,7 +84,7 @@ def test_a_part_passes_so_many_deleted_keys_and_no_more(*, reverse: bool) -> Non
     while not walk.is_done:
         steps.append(steps_of(lambda: parts.append(walk.take(256))))
     assert len(parts) >= MANY // PASSED_MAX
-    assert max(steps) < 22 * PASSED_MAX
+    assert max(steps) < 24 * PASSED_MAX
     assert [row for part in parts for row in part] == [(living, b"alive")]
 
 

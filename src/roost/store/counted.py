@@ -2,12 +2,13 @@
 
 import logging
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from roost.store.census import Census, MiscountError, Ranks, TooFar
 from roost.store.layer import FEW_MAX, Layer, TreeLayer
 from roost.store.long_keys import Cut
+from roost.store.row_map import RowMap
 from roost.store.view import View
 from roost.store.walk import PASSED_MAX
 
@@ -88,14 +89,14 @@ class Counted:
         if was_done and not self.is_done:
             self.on_work()
 
-    def _note_few(self, values: Mapping[bytes, bytes | None], growth: int) -> None:
+    def _note_few(self, values: RowMap, growth: int) -> None:
         """Note keys; where none goes, growth may say that none comes, or that all do."""
         if growth == len(values):
             note_born = self._census.note_born
             for key in values:
                 note_born(key)
         elif growth or None in values.values():
-            self._note_keys(values)
+            self._note_keys(list(values.items()))
 
     def _note_many(self, written: Layer, tree: TreeLayer, growth: int) -> None:
         """Note many keys without looking each up, if nearly all of them were there and go."""
@@ -108,7 +109,7 @@ class Counted:
             # as they are, each of them does.
             if growth == born - (len(values) - len(puts)):
                 self._census.note_all_dead(_ranks_but(tree, sorted(puts)), len(values) - len(puts))
-                self._note_keys(puts)
+                self._note_keys(list(puts.items()))
                 return
         self._census.begin_anew()
 
@@ -130,13 +131,13 @@ class Counted:
         if census.is_built and grown != growth:
             raise MiscountError(tree.ranges[0])
 
-    def _note_keys(self, values: Mapping[bytes, bytes | None]) -> None:
+    def _note_keys(self, rows: list[tuple[bytes, bytes | None]]) -> None:
         census, view, tree_id = self._census, self._view, self._tree_id
-        if sum(map(len, values)) > _LOOKED_UP_BYTES:
+        if sum(len(key) for key, _ in rows) > _LOOKED_UP_BYTES:
             census.begin_anew()
             return
         may_be_new = self._newness(view)
-        for key, value in values.items():
+        for key, value in rows:
             if value is None:
                 if view.has(tree_id, key):
                     census.note_dead(key)

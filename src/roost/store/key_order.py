@@ -1,6 +1,6 @@
 """The keys of a layer in order: blocks of neighbours, so that no insertion and no sort is long.
 
-A dictionary remembers in which order its keys came.  So those that are *fresh*, in no block yet,
+A map remembers in which order its keys came.  So those that are *fresh*, in no block yet,
 are the last of it, and whoever adds one has nothing to do for that.  They are put in order when
 somebody asks for the order, or when there are more than FRESH_COUNT_MAX of them
 (`TreeLayer.put_in_order`).  A hundred thousand that are sorted in one go take a twentieth of a
@@ -12,8 +12,10 @@ Full?  A reference a key; blocks have BLOCK_COUNT_MAX keys at most.
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator
-from itertools import accumulate, islice
+from itertools import accumulate
 from typing import Final
+
+from roost.store.row_map import RowMap
 
 BLOCK_COUNT_MAX = 1024
 FRESH_COUNT_MAX: Final = 2048
@@ -26,7 +28,7 @@ class KeyOrder:
 
     __slots__ = ("_blocks", "_firsts", "_placed_count", "_values")
 
-    def __init__(self, values: dict[bytes, bytes | None]) -> None:
+    def __init__(self, values: RowMap) -> None:
         """None is placed yet."""
         self._values = values
         # How many stand in blocks: the first of `values`, as it remembers them.
@@ -68,7 +70,7 @@ class KeyOrder:
         self._blocks, self._firsts = [], []
 
     def _place(self, count: int) -> None:
-        fresh = sorted(islice(reversed(self._values), count))
+        fresh = sorted(self._values.latest(count))
         self._placed_count += count
         if not self._blocks:
             self._append(fresh)

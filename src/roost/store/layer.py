@@ -9,12 +9,11 @@ is hidden.
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from enum import Enum
-from itertools import islice
-from typing import Final
+from itertools import islice, repeat
 
 from roost.store.columns import Rows
 from roost.store.key_order import BLOCK_COUNT_MAX, FRESH_COUNT_MAX, KeyOrder
+from roost.store.row_map import MISSING, Found, RowMap
 from roost.store.runs import Run
 from roost.store.write_set import (
     ANNOTATION,
@@ -33,12 +32,6 @@ ENTRY_BYTES = 150  # what Python keeps for one key besides its bytes, roughly
 SURVEY_COUNT, FEW_MAX = 4000, 200
 
 
-class _Missing(Enum):
-    MISSING = "missing"
-
-
-MISSING: Final = _Missing.MISSING
-Found = bytes | None | _Missing
 # From the first key on and before the stop; None = to the end.
 KeyRange = tuple[bytes, bytes | None]
 
@@ -52,7 +45,7 @@ class TreeLayer:
         """Know nothing."""
         # Whoever sets a value, or None for "deleted here", does so in this map; a key goes away by
         # `drop` alone.
-        self.values: dict[bytes, bytes | None] = {}
+        self.values = RowMap()
         # Only `hide` changes them; where each begins stands beside them.
         self.ranges: list[KeyRange] = []
         self._begins: list[bytes] = []
@@ -74,7 +67,7 @@ class TreeLayer:
 
     def get(self, key: bytes) -> Found:
         """A value, None for "deleted here", MISSING for "ask the layer below"."""
-        value = self.values.get(key, MISSING)
+        value = self.values.get(key)
         if value is MISSING and self.ranges and self.hides(key):
             return None
         return value
@@ -173,14 +166,14 @@ class TreeLayer:
     def take_all(self) -> "Old":
         """Hand over all keys, values and ranges, for somebody to free; nothing is known here."""
         values, order, ranges, begins = self.values, self._order, self.ranges, self._begins
-        self.values, self._order, self.ranges, self._begins = {}, None, [], []
+        self.values, self._order, self.ranges, self._begins = RowMap(), None, [], []
         return Old(values, [] if order is None else order.take_blocks(), ranges, begins)
 
     def cover(self, above: "TreeLayer") -> None:
         """Take over what a newer layer knows."""
         for first, stop in above.ranges:
             self.delete_range(first, stop)
-        self.values.update(above.values)
+        self.values.cover(above.values)
         self.put_in_order()
 
 
@@ -191,7 +184,7 @@ class Old:
 
     def __init__(
         self,
-        values: dict[bytes, bytes | None],
+        values: RowMap,
         blocks: list[list[bytes]],
         ranges: list[KeyRange],
         begins: list[bytes],
@@ -208,9 +201,7 @@ class Old:
     def free(self, count_max: int) -> int:
         """Free some; say how many."""
         values = self._values
-        count = min(count_max, len(values))
-        for _ in range(count):
-            values.popitem()
+        count = values.forget_latest(count_max)
         # Keys are freed with the last that has them.
         del self._blocks[len(values) // (BLOCK_COUNT_MAX // 2) :]
         left = max(0, len(self._ranges) - (count_max - count))
@@ -255,7 +246,7 @@ class Layer:
         held = self.tree(tree_id).values
         size_bytes = sum(map(len, names)) + ENTRY_BYTES * len(names)
         if values is None:
-            held.update(dict.fromkeys(names))
+            held.update(zip(names, repeat(None)))
         else:
             held.update(zip(names, values, strict=True))
             size_bytes += sum(map(len, values))
@@ -341,7 +332,7 @@ class Layer:
         left = SURVEY_COUNT
         for tree_id, tree in self.trees.items():
             few = found[tree_id] = []
-            rows = iter(tree.values.items())
+            rows = tree.values.items()
             while len(few) <= FEW_MAX and (part := list(islice(rows, left))):
                 few += [key for key, value in part if value is not None]
                 left -= len(part)

@@ -38,7 +38,7 @@ def repeats(these: Puts, before: Puts) -> bool:
 def encode_puts(all_puts: Sequence[Puts]) -> bytes:
     """The rows as a record carries them."""
     runs: list[list[object]] = []
-    before = Puts(0)
+    before = Puts(0, [], [])
     for it in all_puts:
         run: list[object] = [it.tree_id, it.keys, it.values]
         if it.is_shared and repeats(it, before):

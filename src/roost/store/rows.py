@@ -1,16 +1,19 @@
 """Rows of one tree, as a transaction gathers them; `puts` says how they travel."""
 
-from dataclasses import dataclass, field
-
 Values = list[bytes | None]
 
 
-@dataclass(slots=True, eq=False)
 class Puts:
     """Rows of one tree: each key is set to the value in its place; None = it goes away."""
 
-    tree_id: int
-    keys: list[bytes] = field(default_factory=list)
-    values: Values = field(default_factory=list)
-    # Whether some values are those of the rows before, too: then it pays to look.
-    is_shared: bool = False
+    __slots__ = ("is_shared", "keys", "tree_id", "values")
+
+    def __init__(
+        self, tree_id: int, keys: list[bytes], values: Values, *, is_shared: bool = False
+    ) -> None:
+        """As many keys as values."""
+        self.tree_id = tree_id
+        self.keys = keys
+        self.values = values
+        # Whether some values are those of the rows before, too: then it pays to look.
+        self.is_shared = is_shared

@@ -333,7 +333,7 @@ class _Merging:
                 while dropped := mine.drop(first, stop, _STEP_COUNT):
                     yield dropped
                 mine.hide(first, stop)
-            values = iter(tree.values.items())
+            values = tree.values.items()
             while rows := list(islice(values, _STEP_COUNT)):
                 mine.values.update(rows)
                 self.lower.put_in_order()

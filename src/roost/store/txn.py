@@ -9,6 +9,7 @@ from roost.store.columns import EXPANDED_BYTES_MAX, Column, Rows, cost_of, encod
 from roost.store.errors import TooManyTrees
 from roost.store.layer import ENTRY_BYTES, Layer
 from roost.store.puts import repeats
+from roost.store.row_map import RowMap
 from roost.store.rows import Puts
 from roost.store.view import View
 from roost.store.write_set import (
@@ -42,8 +43,8 @@ class _Written(Puts):
 
     __slots__ = ("held",)
 
-    def __init__(self, tree_id: int, held: dict[bytes, bytes | None]) -> None:
-        super().__init__(tree_id)
+    def __init__(self, tree_id: int, held: RowMap) -> None:
+        super().__init__(tree_id, [], [])
         self.held = held
 
 
@@ -334,7 +335,7 @@ class Txn(View):
 
     def _repeated_bytes(self) -> int:
         """What is carried twice, because rows were not written like those before."""
-        repeated, before = 0, Puts(0)
+        repeated, before = 0, Puts(0, [], [])
         for part in self._parts:
             for rows in () if isinstance(part, bytes) else part:
                 if rows.is_shared and not repeats(rows, before):

@@ -5,8 +5,9 @@ from typing import Final
 
 from roost.compiled import mypyc_attr
 from roost.store.base_reader import BaseReader
-from roost.store.layer import MISSING, Layer, TreeLayer
+from roost.store.layer import Layer, TreeLayer
 from roost.store.long_keys import Cut, after_all
+from roost.store.row_map import MISSING
 
 _Row = tuple[bytes, bytes | Cut | None]
 _INSIDE: Final = Cut.INSIDE
@@ -163,7 +164,7 @@ class View:
         for layer in self._layers:
             tree = layer.trees.get(tree_id)
             if tree is not None:
-                value = tree.values.get(key, MISSING)
+                value = tree.values.get(key)
                 if value is not MISSING:
                     return value
                 if tree.ranges and tree.hides(key):
@@ -175,7 +176,7 @@ class View:
         for layer in self._layers:
             tree = layer.trees.get(tree_id)
             if tree is not None:
-                value = tree.values.get(key, MISSING)
+                value = tree.values.get(key)
                 if value is not MISSING:
                     return value is not None
                 if tree.ranges and tree.hides(key):
@@ -227,7 +228,7 @@ class View:
             if (tree := layer.trees.get(tree_id)) is not None and (tree.values or tree.ranges)
         ]
         base = self._base
-        covered = [tree.values for tree in trees if tree.values]
+        covered = [part for tree in trees for part in tree.values.parts if part]
         behind = None if inside is None else after_all(inside)
 
         def items_of_base(first: bytes, stop: bytes | None) -> Iterator[_Row]:

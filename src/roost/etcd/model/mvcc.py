@@ -164,12 +164,11 @@ class Mvcc:
 
     def _growth(self, before: View, written: Layer) -> int:
         """How many keys more live when something is applied than before."""
-        row = (
-            written.trees[self.meta].values.get(REVISION_KEY)
-            if self.meta in written.trees
-            else None
-        )
-        return 0 if row is None else int.from_bytes(row[8:], "big") - self.key_count(before)
+        tree = written.trees.get(self.meta)
+        row = None if tree is None else tree.get(REVISION_KEY)
+        if not isinstance(row, bytes):
+            return 0
+        return int.from_bytes(row[8:], "big") - self.key_count(before)
 
     def is_newest(self, view: View) -> bool:
         """Whether a view shows what is applied now."""

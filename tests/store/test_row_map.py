@@ -1,0 +1,94 @@
+"""Maps in parts: a dictionary, that it is in parts shows in nothing but how long a step is."""
+
+import random
+from itertools import islice
+from typing import Final
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from roost.store.row_map import MISSING, PART_COUNT_MAX, RowMap
+
+KEYS = st.integers(0, 60).map(b"%d".__mod__)
+VALUES = st.one_of(st.none(), st.binary(max_size=2))
+ROWS = st.lists(st.tuples(KEYS, VALUES), max_size=12)
+PART_COUNT: Final = 5
+
+
+class Mapped(RuleBasedStateMachine):
+    """A map of parts that are so small that there are many."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.map = RowMap(PART_COUNT)
+        self.model: dict[bytes, bytes | None] = {}
+
+    @rule(key=KEYS, value=VALUES)
+    def put(self, key: bytes, value: bytes | None) -> None:
+        self.map[key] = self.model[key] = value
+
+    @rule(rows=ROWS)
+    def put_all(self, rows: list[tuple[bytes, bytes | None]]) -> None:
+        self.map.update(rows)
+        self.model.update(rows)
+
+    @rule(rows=ROWS, count_max=st.sampled_from([2, 100]))
+    def cover(self, rows: list[tuple[bytes, bytes | None]], count_max: int) -> None:
+        above = RowMap(count_max)
+        above.update(rows)
+        self.map.cover(above)
+        self.model.update(above.items())
+
+    @rule(key=KEYS)
+    def remove(self, key: bytes) -> None:
+        if key in self.model:
+            del self.map[key], self.model[key]
+            return
+        with pytest.raises(KeyError):
+            del self.map[key]
+        with pytest.raises(KeyError):
+            _ = self.map[key]
+
+    @rule(count=st.integers(0, 20))
+    def forget_latest(self, count: int) -> None:
+        latest = list(islice(reversed(self.model), count))
+        assert list(self.map.latest(count)) == latest
+        assert self.map.forget_latest(count) == len(latest)
+        for key in latest:
+            del self.model[key]
+
+    @invariant()
+    def it_is_a_dictionary(self) -> None:
+        assert list(self.map.items()) == list(self.model.items())
+        assert list(self.map) == list(self.model)
+        assert list(self.map.values()) == list(self.model.values())
+        assert len(self.map) == len(self.model)
+        for number in range(61):
+            key = b"%d" % number
+            assert self.map.get(key) == self.model.get(key, MISSING)
+            assert (key in self.map) == (key in self.model)
+            if key in self.model:
+                assert self.map[key] == self.model[key]
+
+    @invariant()
+    def a_part_that_is_full_gets_no_more(self) -> None:
+        # The last batch may have gone beyond.
+        assert all(len(part) < PART_COUNT + 12 for part in self.map.parts)
+        assert len(self.map.parts[-1]) < PART_COUNT
+
+
+Mapped.TestCase.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+test_it_is_a_dictionary = Mapped.TestCase
+
+
+def test_no_part_moves_many_keys_however_many_there_are() -> None:
+    dice = random.Random(7)
+    rows = RowMap()
+    for _ in range(100):
+        rows.update((dice.randbytes(8), b"") for _ in range(4000))
+    for _ in range(PART_COUNT_MAX + 1):
+        rows[dice.randbytes(8)] = None
+    assert len(rows) == 400_000 + PART_COUNT_MAX + 1
+    assert max(map(len, rows.parts)) < PART_COUNT_MAX + 4000 < 87_381
