@@ -27,7 +27,6 @@ class JournalConfig:
     entropy: Callable[[], int] = field(default=lambda: secrets.randbits(64))
 
 
-@dataclass(slots=True)
 class Write:
     """The part of a batch that goes into one segment.
 
@@ -35,28 +34,33 @@ class Write:
     and the device.
     """
 
-    # Where it is new its file is made by `write`, and named by the manifest before anything is in
-    # it.
-    segment: Segment
-    is_new: bool
-    # Where the first of each goes; the rest follows without a gap, so that a batch is two writes
-    # and one sync a segment.
-    frames_offset: int
-    slots_offset: int
-    frames: list[bytes] = field(default_factory=list)
-    slots: list[bytes] = field(default_factory=list)
+    __slots__ = ("frames", "frames_offset", "is_new", "segment", "slots", "slots_offset")
+
+    def __init__(self, segment: Segment, *, is_new: bool) -> None:
+        """Nothing yet, behind all that the segment has."""
+        self.segment = segment
+        # Then its file is made by `write`, and named by the manifest before anything is in it.
+        self.is_new = is_new
+        # Where the first of each goes; the rest follows without a gap, so that a batch is two
+        # writes and one sync a segment.
+        self.frames_offset = segment.offset
+        self.slots_offset = segment.slot_offset(segment.position)
+        self.frames: list[bytes] = []
+        self.slots: list[bytes] = []
 
 
-@dataclass(slots=True)
 class Batch:
     """What `prepare` decided and `write` carries out."""
 
-    # None when it did not change: two files and two syncs are spared.
-    hard_state: HardState | None
-    # In order; more than one where the batch goes on in a new segment.
-    writes: list[Write]
-    # What may be promised when it is written.
-    last_index: int
+    __slots__ = ("hard_state", "last_index", "writes")
+
+    def __init__(self, hard_state: HardState | None, writes: list[Write], last_index: int) -> None:
+        """`last_index` may be promised when it is written."""
+        # None when it did not change: two files and two syncs are spared.
+        self.hard_state = hard_state
+        # In order; more than one where the batch goes on in a new segment.
+        self.writes = writes
+        self.last_index = last_index
 
 
 def begin_segment(

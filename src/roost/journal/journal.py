@@ -176,11 +176,10 @@ class Journal:
             before = self._segments[-1] if self._segments else None
             segment = begin_segment(self._wal, before, index, length, self._config)
             self._segments.append(segment)
-            writes.append(Write(segment, True, segment.offset, segment.slot_offset(0)))
+            writes.append(Write(segment, is_new=True))
         segment = self._segments[-1]
         if not writes or writes[-1].segment is not segment:
-            slots_offset = segment.slot_offset(segment.position)
-            writes.append(Write(segment, False, segment.offset, slots_offset))
+            writes.append(Write(segment, is_new=False))
         write = writes[-1]
         payload_crc = crc32c(payload)
         # How many frames before this one share its sync.  After a crash this tells a torn write

@@ -7,12 +7,13 @@ its disk: then the rest decide, as if all had been asked, this much later.
 
 import asyncio
 from collections.abc import Callable
+from typing import Final
 
 from roost.raft import Core
 
 # A round comes back within a fifth of it where members are near each other.  Where they are
 # farther apart all are asked, a little later.
-HEDGE_S = 0.002
+HEDGE_S: Final = 0.002
 
 
 class Hedge:

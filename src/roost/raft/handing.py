@@ -50,14 +50,14 @@ def take(state: State) -> Ready | None:
         return None
     outbox.taken_count += 1
     ready = Ready(
-        outbox.messages,
-        hard_state,
-        entries,
-        outbox.messages_after_persist,
-        committed,
-        reads.take_ready() if reads.ready else [],
-        reads.take_failed() if reads.failed else [],
-        outbox.taken_count,
+        messages=outbox.messages,
+        hard_state=hard_state,
+        entries=entries,
+        messages_after_persist=outbox.messages_after_persist,
+        committed=committed,
+        reads=reads.take_ready() if reads.ready else [],
+        reads_failed=reads.take_failed() if reads.failed else [],
+        number=outbox.taken_count,
     )
     # New lists, not emptied ones: the Ready that was handed out keeps these while its disk writes,
     # and a message that is added to them later would leave with the wrong Ready.

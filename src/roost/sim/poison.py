@@ -65,7 +65,9 @@ def random_rows(dice: random.Random) -> bytes:
         count = len(rows[-1].keys) if is_shared else dice.randint(0, 3)
         keys = [random_key(dice) for _ in range(count)]
         values = [None if dice.random() < 0.2 else dice.randbytes(3) for _ in range(count)]
-        rows.append(Puts(tree_id, keys, rows[-1].values if is_shared else values, is_shared))
+        rows.append(
+            Puts(tree_id, keys, rows[-1].values if is_shared else values, is_shared=is_shared)
+        )
     return encode_rows(rows)
 
 

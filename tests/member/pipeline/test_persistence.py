@@ -4,11 +4,11 @@ import asyncio
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
 from roost.journal import Batch, JournalBroken
-from roost.journal.batch import Write
 from roost.member.events import DiskSlow, Event
 from roost.member.machine.worker import OneThread, Result, Worker
 from roost.member.pipeline.persistence import Persistence
@@ -36,7 +36,7 @@ class SlowJournal:
         if self.fails_to_prepare:
             raise JournalBroken("an earlier write failed")
         self.calls.append(("prepare", entries[-1].index if entries else 0))
-        writes = [Write(None, False, 0, 0)] if entries else []  # type: ignore[arg-type]  # no segment
+        writes: list[Any] = [*entries]  # that there are some is all that is looked at
         return Batch(None, writes, entries[-1].index if entries else 0)
 
     def write(self, batch: Batch) -> None:
@@ -56,6 +56,19 @@ class SlowJournal:
         self.calls.append(("mark", 0))
         if self.fails:
             raise JournalBroken("the device failed")
+
+
+def ready_of(entry: Entry | None, number: int = 0) -> Ready:
+    return Ready(
+        messages=[],
+        hard_state=None,
+        entries=[] if entry is None else [entry],
+        messages_after_persist=[],
+        committed=(),
+        reads=[],
+        reads_failed=[],
+        number=number if entry is None else entry.index,
+    )
 
 
 class Bench:
@@ -86,7 +99,7 @@ class Bench:
         self.journal.write_s = ms / 1000
         self._index += 1
         entry = Entry(self._index, 1, EntryKind.NORMAL, b"")
-        self.persistence.persist(Ready([], None, [entry], [], (), [], [], entry.index))
+        self.persistence.persist(ready_of(entry))
 
     async def until_durable(self) -> None:
         """Wait until the thread has answered everything."""
@@ -261,7 +274,7 @@ def test_what_overwrites_begins_a_batch_of_its_own() -> None:
         bench.journal.calls.clear()
         for index, term in ((101, 1), (102, 1), (103, 1), (102, 2), (103, 2)):
             entry = Entry(index, term, EntryKind.NORMAL, b"")
-            bench.persistence.persist(Ready([], None, [entry], [], (), [], [], 0))
+            bench.persistence.persist(ready_of(entry))
         await bench.until_durable()
         assert bench.durable[-5:] == [101, 102, 103, 102, 103]
         written = [index for it, index in bench.journal.calls if it == "write"]
@@ -290,7 +303,7 @@ def test_a_ready_without_work_is_not_reported_before_those_that_are_being_writte
     async def story() -> None:
         bench = Bench(limit_ms=0.0)
         bench.persist(ms=0.1)
-        empty = Ready([], None, [], [], (), [], [], 2)
+        empty = ready_of(None, 2)
         reported: list[Ready] = []
         bench.persistence._on_durable = reported.extend
         bench.persistence.persist(empty)

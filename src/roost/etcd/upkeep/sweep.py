@@ -14,6 +14,7 @@ since, and where in the order of keys it stands.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from roost.database.model import Changes, LongChanges, Walk, share_of
 from roost.errors import RoostError
@@ -23,9 +24,9 @@ from roost.etcd.ports import Replica
 from roost.outcome import Outcome
 from roost.ticker import Ticker
 
-SLICE_OPERATION = "etcd.compact_slice"
+SLICE_OPERATION: Final = "etcd.compact_slice"
 # A leader that has just begun finds what the last one left within this time.
-LOOK_S = 1.0
+LOOK_S: Final = 1.0
 # To search in a megabyte takes half a millisecond.
 _SEARCHED_BYTES_MAX = 2048
 

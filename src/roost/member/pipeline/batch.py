@@ -1,7 +1,6 @@
 """Requests for operations, and batches of them: who waits for which entry."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from roost.errors import RoostError
 from roost.flow import Flow
@@ -52,14 +51,16 @@ class Request:
             tell_failure(self.done, failure)
 
 
-@dataclass(slots=True, eq=False)
 class Batch:
     """One proposed write set and the requests that wrote it; a part of a long write has none."""
 
-    term: int
-    requests: list[Request]
+    __slots__ = ("is_part", "requests", "term")
 
-    is_part: bool = False
+    def __init__(self, term: int, requests: list[Request], *, is_part: bool = False) -> None:
+        """They were executed in this term."""
+        self.term = term
+        self.requests = requests
+        self.is_part = is_part
 
     def answer(self) -> None:
         """The entry is applied: every caller gets its own answer."""
