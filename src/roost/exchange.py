@@ -71,7 +71,9 @@ class Quick(Protocol):
 class Streaming(msgspec.Struct, frozen=True):
     """An answer that comes piece by piece; whoever takes none any more calls `close`.
 
-    Where nearly all is short, and nothing comes for long, it may be `quick` to take as well.
+    Where nearly all is short, and nothing comes for long, it may be `quick` to take as well.  What
+    `is_made` is all there: it is sent a piece a turn, whether its client takes it or not, since
+    then it counts with all that clients have not read, and whoever has the most is given up.
     """
 
     headers: Fields
@@ -79,6 +81,7 @@ class Streaming(msgspec.Struct, frozen=True):
     close: Callable[[], None]
     status: int = 200
     quick: Quick | None = None
+    is_made: bool = False
 
 
 Answerer = Callable[[Request], Awaitable[Answer | Streaming]]

@@ -204,6 +204,30 @@ class Pieces:
         reply(Streaming(((b"x", b"y"),), self.each(), self.close))
 
 
+@pytest.mark.parametrize("is_made", [True, False])
+def test_what_is_made_is_sent_whether_its_client_takes_it_or_not(*, is_made: bool) -> None:
+    """It counts with what clients have not read then, where whoever has the most is given up."""
+
+    async def story() -> None:
+        pieces = Pieces()
+
+        def answer(_request: Request, reply: Reply) -> None:
+            reply(Streaming((), pieces.each(), pieces.close, is_made=is_made))
+
+        client = Client(exchanges(answer))
+        client.line.is_full = True
+        client.send()
+        for it in (b"one", b"two", b""):
+            pieces.given.put_nowait(it)
+        await until_idle()
+        assert client.line.sent.endswith(b"0\r\n\r\n") == is_made
+        client.line.read()
+        await until_idle()
+        assert client.line.sent.endswith(b"3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n")
+
+    run_virtually(story())
+
+
 @pytest.mark.parametrize("how", ["ends", "leaves", "stops", "fails"])
 def test_pieces_are_sent_as_they_come_until_there_are_no_more_or_the_client_goes(how: str) -> None:
     async def story() -> None:

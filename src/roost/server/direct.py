@@ -193,7 +193,7 @@ class DirectExchange:
         try:
             async for piece in answer.pieces:
                 turn.send(piece)
-                if carrier.is_full:
+                if carrier.is_full and not answer.is_made:
                     await carrier.wait_writable()
         except Exception:
             logger.exception("a stream failed")

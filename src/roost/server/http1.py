@@ -4,7 +4,8 @@ What is plain is read in one step (`http1_plain`), all else by llhttp (`httptool
 waits for what, and for how long.  A request is
 whole REQUEST_S after its first byte, or its connection ends with 408; one that is answered while
 it still comes is left alone.  HEADERS_S are for its headers, which are HEADERS_BYTES_MAX at most
-(431).  A connection on which nothing is asked ends after IDLE_S.
+(431), as are the fields behind a body, and what is said of a chunk.  A connection on which nothing
+is asked ends after IDLE_S.
 
 Requests may follow each other before they are answered.  What has come is parsed in pieces, and no
 further than to a request that waits for another's answer.  Those that are answered at once, fields
@@ -16,8 +17,8 @@ A connection has one timer, which is set anew only when it has run: what is due 
 request costs no timer.
 
 Full?  What was read and not parsed is one read; the client's socket is not read meanwhile.  What
-is answered and not read counts with all others' (`unread`); when nothing of it has left for
-STALL_S the connection ends.
+is answered and not read counts with all others' (`unread`), and nothing more is answered before it
+has left; when nothing of it has for STALL_S the connection ends.
 """
 
 import asyncio
@@ -174,13 +175,11 @@ class Http1Protocol:
                     offset = plain.stop
                     self._take(plain)
                     continue
-                is_in_body = self._coming is _Coming.BODY
-                size = BODY_PIECE_BYTES if is_in_body else PIECE_BYTES
+                size = BODY_PIECE_BYTES if self._coming is _Coming.BODY else PIECE_BYTES
                 piece = data[offset : offset + size]
-                if not is_in_body:
-                    self._headers_bytes += len(piece)
+                self._headers_bytes += len(piece)
                 offset += self._feed(piece)
-                if self._coming is not _Coming.BODY and self._headers_bytes > HEADERS_BYTES_MAX:
+                if self._headers_bytes > HEADERS_BYTES_MAX:
                     self._end(_TOO_LARGE)
         finally:
             self._is_parsing = False
@@ -213,7 +212,9 @@ class Http1Protocol:
 
     def _may_parse(self) -> bool:
         is_stopped = self._is_held or self._is_broken or self.transport.is_closing()
-        return not (self.waiting or is_stopped)
+        # A client that does not read its answers asks for no more of them.
+        is_full = self._stall is not None and self._coming in _BETWEEN
+        return not (self.waiting or is_stopped or is_full)
 
     def _feed(self, piece: bytes) -> int:
         """Have a piece parsed; how much of it was."""
@@ -299,14 +300,22 @@ class Http1Protocol:
         self._expect(REQUEST_S)
         if self.transport.is_closing():
             return
-        if self._answering is None:
+        if self._answering is None and self._stall is None:
             self._begin(turn)
         else:
             self.waiting.append(turn)
 
+    def on_chunk_header(self) -> None:
+        """A chunk begins; behind the last one are fields, which are no longer than a head's.
+
+        What gathers them copies all there is with each piece of them (httptools).
+        """
+        self._headers_bytes = 0
+
     def on_body(self, body: bytes) -> None:
         """Some of the body (httptools)."""
         self._units += 1
+        self._headers_bytes = 0
         turn = self._reading
         assert turn is not None, "a body has a head"
         if turn.is_over:
@@ -358,7 +367,7 @@ class Http1Protocol:
     def _advance(self) -> None:
         self._is_advancing = True
         try:
-            while self.waiting and self._answering is None:
+            while self.waiting and self._answering is None and self._stall is None:
                 self._begin(self.waiting.popleft())
         finally:
             self._is_advancing = False
@@ -380,6 +389,8 @@ class Http1Protocol:
         """Send it, unless the client is gone."""
         if not self.transport.is_closing():
             self.transport.write(data)
+            if self._stall is not None:
+                self.pause_writing()  # it is more that is kept
 
     @property
     def is_full(self) -> bool:
@@ -432,6 +443,8 @@ class Http1Protocol:
         """The client reads again."""
         self._set_stalled(is_stalled=False)
         self._wake()
+        if self._answering is None and not self._is_advancing and not self.is_gone:
+            self._advance()
 
     def give_up(self) -> None:
         """Keep nothing more for a client that does not read."""
@@ -477,7 +490,7 @@ class Http1Protocol:
         turn = self._answering
         if self._coming is _Coming.BODY and turn is not None and turn.is_begun:
             return  # a stream that goes both ways
-        if self._rest or (turn is not None and turn is not self._reading):
+        if self._rest or self.waiting or (turn is not None and turn is not self._reading):
             self._expect(HEADERS_S)  # it is we who have not parsed the rest, or not answered
         elif self._coming is _Coming.NOTHING:
             self.transport.close()

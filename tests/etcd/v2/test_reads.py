@@ -56,6 +56,22 @@ def test_a_short_read_is_answered_at_once_and_holds_nothing(replica: LocalReplic
     run_virtually(story())
 
 
+def test_a_long_answer_comes_in_pieces_that_are_not_long(replica: LocalReplica) -> None:
+    """Of 100,000 nodes it was 400,000 parts and 8 MiB that were joined in one step, 35 ms."""
+
+    async def story() -> None:
+        reads = Reads(replica.store, Memory())
+        write_row(replica, b"a" * 1000)
+        pieces = list(await reads.read_pieces(long_read(replica, 1000)))
+        assert b"".join(pieces) == b"a" * 1_000_000
+        most = reads_module.ANSWER_PIECE_BYTES + 1000
+        assert max(map(len, pieces)) <= most
+        assert len(pieces) <= 1_000_000 // reads_module.ANSWER_PIECE_BYTES + 1, "nor many"
+        assert reads.answers_bytes == 0
+
+    run_virtually(story())
+
+
 def test_a_long_read_sees_one_state_whatever_is_written(replica: LocalReplica) -> None:
     async def story() -> None:
         reads, tasks = Reads(replica.store, Memory()), Tasks()

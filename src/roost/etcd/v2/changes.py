@@ -225,12 +225,13 @@ class _Changing:
         """Directories on the way that are not there, the outermost first."""
         missing: list[bytes] = []
         for parent in reversed(parents_of(self.path)):
-            self.txn.cost += 1  # it is looked for, and written
+            self.txn.cost += 1  # it is looked for, and below perhaps written
             above = nodes.get(self.trees, self.txn, parent)
             if above is not None:
                 if not above.is_dir:
                     raise self.fault(Reason.NOT_A_DIRECTORY, parent)
                 break
+            self.txn.cost += 1
             missing.append(parent)
         return missing[::-1]
 

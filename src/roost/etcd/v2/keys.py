@@ -300,13 +300,14 @@ class Keys:
 
     async def _show_long(self, reading: "_Showing", reply: Reply) -> None:
         try:
-            body = await self._reads.read(reading.read)
+            body = await self._reads.read_pieces(reading.read)
         except RoostError as error:
             self.counts.failed += 1
             reply(self._refused(error))
         else:
             self.counts.succeeded += 1
-            reply(Answer(200, body, self._head(reading.index)))
+            pieces = written(body, self._turns)
+            reply(Streaming(self._head(reading.index), pieces, lambda: None, is_made=True))
 
     def _watch(self, request: Request, asked: Reading, reply: Reply) -> None:
         """Tell of changes as they come.
@@ -353,7 +354,11 @@ class _Showing:
     def read(self, view: View, write: Write) -> Costs[None]:
         trees, asked = self._trees, self._asked
         self.index = history.now(trees, view).index
-        node = nodes.find(trees, view, asked.path, self.index)
+        try:
+            node = nodes.find(trees, view, asked.path, self.index)
+        except Fault:  # to say where the way ends, all of it may have been looked at
+            yield asked.path.count(b"/")
+            raise
         write(b'{"action":"get","node":')
         yield from listed(
             trees,

@@ -29,6 +29,8 @@ _BEGIN_COST: Final = 5
 # A read whose state was lost is begun anew, so often.
 BEGUN_COUNT_MAX: Final = 3
 ANSWERS_BYTES_MAX = 64 << 20
+# An answer that is long is handed over, and sent, in pieces of so many bytes and a part.
+ANSWER_PIECE_BYTES: Final = 64 << 10
 Write = Callable[[bytes], None]
 # Reads a state, hands over what is found, and says after each step what that has cost.
 Read = Callable[[View, Write], Costs[None]]
@@ -39,18 +41,36 @@ class _Answer:
 
     def __init__(self, reads: "Reads") -> None:
         self._reads = reads
+        # Those that are whole, and the parts of the next one: millions of parts are never held,
+        # which would be joined, and let go of, in one step.
+        self._pieces: deque[bytes] = deque()
         self._parts: list[bytes] = []
-        self._bytes = 0
+        self._parts_bytes = self._bytes = 0
         self._is_closed = False
 
     def write(self, part: bytes) -> None:
-        if not self._is_closed:
-            self._parts.append(part)
-            self._bytes += len(part)
-            self._reads.answers_bytes += len(part)
+        if self._is_closed:
+            return
+        self._parts.append(part)
+        self._parts_bytes += len(part)
+        self._bytes += len(part)
+        self._reads.answers_bytes += len(part)
+        if self._parts_bytes >= ANSWER_PIECE_BYTES:
+            self._end_piece()
+
+    def _end_piece(self) -> None:
+        self._pieces.append(b"".join(self._parts))
+        self._parts, self._parts_bytes = [], 0
 
     def whole(self) -> bytes:
-        return b"".join(self._parts)
+        return b"".join((*self._pieces, *self._parts))
+
+    def pieces(self) -> Iterator[bytes]:
+        """All of it; what was taken is kept no longer."""
+        self._end_piece()
+        pieces = self._pieces
+        while pieces:
+            yield pieces.popleft()
 
     def close(self) -> None:
         self._is_closed = True
@@ -136,7 +156,16 @@ class Reads:
             answer.close()
 
     async def read(self, asked: Read) -> bytes:
-        """What a read comes to.
+        """What a read comes to, as one, where that is not long.
+
+        Raises:
+            RoostError: as `read_pieces`.
+
+        """
+        return b"".join(await self.read_pieces(asked))
+
+    async def read_pieces(self, asked: Read) -> Iterator[bytes]:
+        """What a read comes to, in pieces that are no longer than a turn has time for.
 
         Raises:
             RoostError: what it raises itself, or that there is no room for it.
@@ -150,7 +179,7 @@ class Reads:
                 with self._store.held_views.glimpse() as view:
                     steps = asked(view, answer.write)
                     if self._is_done_inline(steps) or await self._read_on(view, steps):
-                        return answer.whole()
+                        return answer.pieces()
             except HeldViewLost:
                 begun_count += 1
                 if begun_count == BEGUN_COUNT_MAX:

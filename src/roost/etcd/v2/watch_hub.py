@@ -22,7 +22,7 @@ from roost.etcd.v2.nodes import Trees
 from roost.etcd.v2.watchers import Told, Watcher, Watchers, wants
 from roost.slices import Slices
 
-TELL_STEPS, READ_STEPS = 400, 4
+TELL_STEPS, READ_STEPS = 250, 4
 PART_ROWS, PART_BYTES = 50, 64 << 10
 # Of the last events that were told, those that are short, for whoever made the change.
 RECENT_MAX, RECENT_BYTES = 512, 1 << 10
