@@ -337,6 +337,8 @@ def test_the_command_says_which_tree_it_is() -> None:
     said = CliRunner().invoke(main, ["--version"]).output
     tree = f"{len(MODULES)} modules compiled" if IS_COMPILED else "pure Python"
     assert re.fullmatch(rf"roost \d+\.\d+\.\d+ \({tree}\)\n", said)
+    page = (ROOT / "docs/how-to/compile.md").read_text()
+    assert f"({len(MODULES)} modules compiled)" in page
 
 
 @pytest.mark.skipif(not IS_COMPILED, reason="nothing is compiled here: `make test-compiled`")
