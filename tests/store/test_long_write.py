@@ -28,7 +28,7 @@ from roost.store import (
 )
 from roost.store.columns import CONSTANT, COUNTER, MEASURED_KEY
 from roost.store.counted import Counted
-from roost.store.layer import FEW_MAX, SURVEY_COUNT
+from roost.store.layer import DROPPED_COUNT, FEW_MAX, SURVEY_COUNT
 from roost.store.write_set import decode
 from tests.steps import steps_of
 
@@ -311,6 +311,48 @@ def test_no_step_of_a_follower_is_longer_than_a_part(
     index, effect = follower.applied_index + 1, ours.entries[-1]
     assert steps_of(lambda: follower.apply(index, effect, 2, assembly)) < 500
     assert follower.view.scan(tree) == []
+    follower.abandon()
+    leader.abandon()
+
+
+def test_what_was_just_written_goes_in_steps_where_a_range_of_it_is_deleted(
+    tmp_path: Path,
+) -> None:
+    """All keys were taken out at once, of a million for a tenth of a second, on every member."""
+    (tmp_path / "leader").mkdir()
+    (tmp_path / "follower").mkdir()
+    leader, follower = open_store(tmp_path / "leader"), open_store(tmp_path / "follower")
+    tree = leader.tree("one").id
+    ours = Leader(leader)
+    for begin in range(0, 40_000, 500):
+        for number in range(begin, begin + 500):
+            ours.txn.put(tree, b"%06d" % number, b"value")
+        ours.txn.layer.put_in_order()
+        ours.end_slice()
+    longest, is_left = 0, [True]
+    first, stop = b"%06d" % 10, b"%06d" % 39_990
+    while is_left[-1]:
+        longest = max(longest, steps_of(lambda: is_left.append(ours.txn.forget(tree, first, stop))))
+        ours.end_slice()
+    assert len(is_left) > 5
+    longest = max(longest, steps_of(lambda: ours.txn.delete_range(tree, first, stop)))
+    ours.txn.put(tree, b"%06d" % 20, b"again")
+    ours.end()
+    for number, effect in enumerate(ours.entries):
+        index = leader.applied_index + 1
+        leader.apply(index, effect)
+        if number < len(ours.entries) - 1:
+            follower.apply(index, effect)
+    assembly = follower.assembly(follower.applied_index + 1, ours.entries[-1])
+    assert assembly is not None
+    done = [False]
+    while not done[-1]:
+        longest = max(longest, steps_of(lambda: done.append(assembly.go_on())))
+    follower.apply(follower.applied_index + 1, ours.entries[-1], 2, assembly)
+    assert longest < 4 * DROPPED_COUNT, "a step a key and something"
+    left = [*range(10), 20, *range(39_990, 40_000)]
+    assert [int(key) for key, _ in follower.view.scan(tree)] == left
+    assert rows_of(leader) == rows_of(follower)
     follower.abandon()
     leader.abandon()
 

@@ -44,10 +44,11 @@ class Mapped(RuleBasedStateMachine):
     @rule(key=KEYS)
     def remove(self, key: bytes) -> None:
         if key in self.model:
-            del self.map[key], self.model[key]
+            self.map.remove([key])
+            del self.model[key]
             return
         with pytest.raises(KeyError):
-            del self.map[key]
+            self.map.remove([key])
         with pytest.raises(KeyError):
             _ = self.map[key]
 

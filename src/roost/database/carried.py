@@ -73,6 +73,10 @@ class CarriedRows:
         """See `Rows.delete`."""
         self._carry(lambda: self._rows.delete(tree, key))
 
+    def forget(self, tree: str, first: bytes, stop: bytes | None) -> bool:
+        """See `Rows.forget`."""
+        return self._carry(lambda: self._rows.forget(tree, first, stop))
+
     def delete_range(self, tree: str, first: bytes, stop: bytes | None) -> None:
         """See `Rows.delete_range`."""
         self._carry(lambda: self._rows.delete_range(tree, first, stop))

@@ -201,6 +201,9 @@ def _commit_parts(
         yield
     for some_done in done:
         for it in DONE.decode(some_done):
+            if isinstance(it, RangeDeleting):
+                while rows.forget(it.tree, it.first, it.stop):
+                    yield
             _do(rows, it)
         yield
 

@@ -242,6 +242,11 @@ class GuardedRows:
         if tree_id is not None:
             self._own.delete(tree_id, key)
 
+    def forget(self, tree: str, first: bytes, stop: bytes | None) -> bool:
+        """See `Rows.forget`."""
+        tree_id = self._find(tree).id
+        return tree_id is not None and self._own.forget(tree_id, first, stop)
+
     def delete_range(self, tree: str, first: bytes, stop: bytes | None) -> None:
         """See `Rows.delete_range`."""
         self._do(RangeDeleting(tree=tree, first=first, stop=stop), len(first) + len(stop or b""))

@@ -63,10 +63,9 @@ def _what_it_is(data: bytes | bytearray) -> str:
     return "these bytes are no frame"
 
 
-def _checked(body: bytes, body_crc: int) -> bytes:
-    if crc32c(body) != body_crc:
+def _check(crc: int, wanted: int) -> None:
+    if crc != wanted:
         raise MalformedFrame("the checksum of a frame's body does not match")
-    return body
 
 
 class FrameReader:
@@ -79,6 +78,8 @@ class FrameReader:
         self._begun: tuple[int, int] | None = None  # its kind, its body's checksum
         self._parts: list[bytes] = []
         self._missing_bytes = 0
+        # Of the parts: each is summed as it comes, for a body of 60 MiB takes 20 ms in one go.
+        self._crc = 0
         # Of a frame whose head has not: the head's beginning.
         self._rest = b""
 
@@ -97,10 +98,11 @@ class FrameReader:
                 self._keep(data)
                 return frames
             kind, body_crc = self._begun
-            body = b"".join([*self._parts, data[:offset]])
+            self._keep(data[:offset])
+            _check(self._crc, body_crc)
+            frames.append((kind, b"".join(self._parts)))
             self._begun = None
             self._parts.clear()
-            frames.append((kind, _checked(body, body_crc)))
         elif self._rest:
             data = self._rest + data
         self._rest = b""
@@ -114,10 +116,12 @@ class FrameReader:
             body_offset = offset + head_bytes
             stop = body_offset + length
             if stop > end:
-                self._begun, self._missing_bytes = (kind, body_crc), length
+                self._begun, self._missing_bytes, self._crc = (kind, body_crc), length, 0
                 self._keep(data[body_offset:])
                 return frames
-            frames.append((kind, _checked(data[body_offset:stop], body_crc)))
+            body = data[body_offset:stop]
+            _check(crc32c(body), body_crc)
+            frames.append((kind, body))
             offset = stop
         self._rest = data[offset:]
         return frames
@@ -129,6 +133,7 @@ class FrameReader:
         bytes and a little.
         """
         self._missing_bytes -= len(data)
+        self._crc = crc32c(data, self._crc)
         parts = self._parts
         if parts and len(parts[-1]) + len(data) <= JOINED_BYTES_MAX:
             parts[-1] += data

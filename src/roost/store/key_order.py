@@ -185,9 +185,7 @@ class KeyOrder:
         except MemoryError:
             self._forget()
             raise
-        values = self._values
-        for key in taken:
-            del values[key]
+        self._values.remove(taken)
         self._placed_count -= len(taken)
         return taken
 

@@ -10,6 +10,7 @@ is hidden.
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import islice, repeat
+from typing import Final
 
 from roost.store.columns import Rows
 from roost.store.key_order import BLOCK_COUNT_MAX, FRESH_COUNT_MAX, KeyOrder
@@ -30,6 +31,8 @@ from roost.store.write_set import (
 ENTRY_BYTES = 150  # what Python keeps for one key besides its bytes, roughly
 # Of a long write: keys that are looked at in a step, and so many that are set in a tree are few.
 SURVEY_COUNT, FEW_MAX = 4000, 200
+# Keys of a layer that a step takes out which deletes a range of them.
+DROPPED_COUNT: Final = 4000
 
 
 # From the first key on and before the stop; None = to the end.
@@ -266,14 +269,26 @@ class Layer:
         """
         self.apply(rows_of(payload) or split(payload))
 
-    def carry_out_part(self, payload: bytes) -> None:
-        """Carry out a part of a long write, and keep what it says.
+    def forget(self, tree_id: int, first: bytes, stop: bytes | None) -> bool:
+        """Know nothing of some keys of a range, all of which will be deleted; False: of any."""
+        tree = self.trees.get(tree_id)
+        return tree is not None and tree.drop(first, stop, DROPPED_COUNT) == DROPPED_COUNT
+
+    def carry_out_part(self, payload: bytes) -> Iterator[None]:
+        """Carry out a part of a long write, and keep what it says; nobody reads between two steps.
+
+        The last step carries it out.  Before it goes what earlier parts have in ranges that this
+        one deletes, which may be all that they wrote.
 
         Raises:
             MalformedWriteSet: as `carry_out`.
 
         """
         records = rows_of(payload) or split(payload)
+        for it in records:
+            if isinstance(it, tuple) and it[0] in (DELETE_RANGE, DELETE_FROM):
+                while self.forget(*it[1:]):
+                    yield
         self.apply(records)
         for it in records:
             if isinstance(it, (Run, Rows)):

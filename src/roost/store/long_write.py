@@ -153,6 +153,8 @@ class Assembly:
         self.fault: MalformedWriteSet | None = None
         self._lookup = lookup
         self._position = 0
+        # What is left of the part that is being taken over.
+        self._steps: Iterator[None] | None = None
         # The last steps, when all parts are taken over.
         self._survey: Iterator[None] | None = None
         self._is_done = False
@@ -162,7 +164,8 @@ class Assembly:
         """Take over a part, or look at some of what they came to; say whether that was all."""
         if self._is_done:
             return True
-        if self._position < self._count and self.fault is None and self._take_part():
+        is_left = self._steps is not None or self._position < self._count
+        if is_left and self.fault is None and self._take_part():
             return False
         if self._survey is None:
             if self.fault is None and self._part(self._count) is not None:
@@ -180,18 +183,23 @@ class Assembly:
         return self._lookup(PARTS_ID, position.to_bytes(_POSITION_BYTES, "big"))
 
     def _take_part(self) -> bool:
-        """Take over the next part; say whether nothing was wrong with it."""
-        part = self._part(self._position)
-        self._position += 1
-        if part is None:
-            self.fault = MalformedWriteSet(f"a long write has not all its {self._count} parts")
-            return False
+        """Take over some of the next part, nearly always all of it; say whether that went well."""
+        steps = self._steps
+        if steps is None:
+            part = self._part(self._position)
+            self._position += 1
+            if part is None:
+                self.fault = MalformedWriteSet(f"a long write has not all its {self._count} parts")
+                return False
+            steps = self._steps = self.layer.carry_out_part(part)
         try:
-            self.layer.carry_out_part(part)
+            is_over = next(steps, _END) is _END
         except MalformedWriteSet as error:
             self.fault = error
             return False
-        self.layer.put_in_order()
+        if is_over:
+            self._steps = None
+            self.layer.put_in_order()
         return True
 
 

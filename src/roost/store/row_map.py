@@ -97,9 +97,14 @@ class RowMap:
         if len(self._newest) >= self._count_max:
             self._begin_part()
 
-    def __delitem__(self, key: bytes) -> None:
-        """Forget a key that is known."""
-        del self._part_of(key)[key]
+    def remove(self, keys: Iterable[bytes]) -> None:
+        """Forget keys that are known."""
+        newest = self._newest
+        for key in keys:
+            if self._full:
+                del self._part_of(key)[key]
+            else:
+                del newest[key]
 
     def update(self, rows: Iterable[tuple[bytes, bytes | None]]) -> None:
         """Set some thousands of keys at most."""

@@ -204,6 +204,13 @@ class Txn(View):
         self.size_bytes += len(first) + len(stop or b"")
         self.layer.delete_range(tree_id, first, stop)
 
+    def forget(self, tree_id: int, first: bytes, stop: bytes | None) -> bool:
+        """Some of what was written to a range that is about to be deleted goes; False: all of it.
+
+        Whoever may have written very much calls it until then, and reads nothing meanwhile.
+        """
+        return self.layer.forget(tree_id, first, stop)
+
     def write_rows(self, columns: Sequence[Column], keys: list[bytes]) -> None:
         """Write the rows that follow from `keys`, which are carried once; see `columns`.
 

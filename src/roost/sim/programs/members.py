@@ -58,6 +58,10 @@ class Look:
 
     delete = delete_range = describe = annotate = put
 
+    def forget(self, *_: object) -> bool:
+        """Nothing was written here."""
+        return False
+
     def savepoint(self) -> object:
         """There is nothing to come back to."""
         return None
