@@ -25,7 +25,6 @@ import argparse
 import json
 import os
 import platform
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -36,8 +35,9 @@ from statistics import median
 
 from bench import growing
 from bench.dictionary import measure_dictionary
+from bench.options import add_json, add_rounds, add_scale, parser_of, require_h2load
 from bench.pairs import Plan
-from bench.rows import RATE, Row, Run, load_results, save_results
+from bench.rows import RATE, ROUNDS_MIN, Row, Run, load_results, save_results
 from bench.workloads import WORKLOADS, run_table, run_watch
 from roost import compiled
 from roost.testing.etcd import etcd_command
@@ -93,22 +93,31 @@ def _said(*command: str) -> str:
 
 def main() -> None:
     """Measure; print a table or JSON, and keep it."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bench",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = parser_of("bench", __doc__)
+    parser.add_argument(
+        "--rows",
+        nargs="+",
+        choices=(*ROWS, ALL),
+        default=("put", "get"),
+        metavar="ROW",
+        help="some of those above (put get)",
     )
-    parser.add_argument("--rows", nargs="+", choices=(*ROWS, ALL), default=("put", "get"))
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--members", type=int, nargs="*", default=[3, 1])
-    parser.add_argument("--scale", type=float, default=1.0, help="times the requests of a run")
+    add_rounds(parser, 5)
+    parser.add_argument(
+        "--members",
+        type=int,
+        nargs="+",
+        choices=(1, 3),
+        default=[3, 1],
+        help="clusters of so many, where a row is of both (3 1)",
+    )
+    add_scale(parser, "requests, keys and watchers")
     parser.add_argument("--into", type=Path, help="a file of raw results, such as %(prog)s keeps")
     parser.add_argument("--dictionary", action="store_true", help="PySyncObj beside it instead")
     parser.add_argument("--no-dictionary", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--json", action="store_true")
+    add_json(parser)
     options = parser.parse_args()
-    if shutil.which("h2load") is None:
-        sys.exit("bench needs h2load: install the package nghttp2-client")
+    require_h2load()
 
     def say(text: str) -> None:
         print(f"\r{text:<79}", end="", file=sys.stderr, flush=True)
@@ -130,6 +139,7 @@ def main() -> None:
         print(json.dumps([asdict(row) | {"ratio": row.ratio} for row in rows]))
     else:
         print_table(rows)
+        print(f"\n{legend(run)}")
 
 
 def print_table(rows: Sequence[Row]) -> None:
@@ -143,6 +153,20 @@ def print_table(rows: Sequence[Row]) -> None:
             f"| {row.members} | {row.what} | {row.load} | {figure(row, row.roost)} "
             f"| {figure(row, row.etcd)} | {row.ratio:.2f} | {micros} |"
         )
+
+
+def legend(run: Run) -> str:
+    """What was measured, and how far its ratios can be believed."""
+    lines = [
+        f"Roost: {run.tree}; etcd {run.etcd}. A ratio above 1: Roost is ahead.",
+        "Processor time is that of all members and their children, a request.",
+    ]
+    if run.is_trial:
+        lines.append(
+            f"A trial: fewer than {ROUNDS_MIN} rounds, a scale below 1, or others who wanted the"
+            f" processors (load {run.load:g}); such ratios are off by a third and more."
+        )
+    return "\n".join(lines)
 
 
 def figure(row: Row, figures: Sequence[float]) -> str:

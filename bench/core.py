@@ -6,7 +6,6 @@ of the machine; the three cores share it.  PySyncObj's is measured the same way 
 (`core_peer`); it pickles its commands and calls the method they name, ours has neither.
 """
 
-import argparse
 import json
 import sys
 import time
@@ -16,6 +15,7 @@ from statistics import median
 from typing import Protocol
 
 from bench.core_peer import PySyncObjTrio
+from bench.options import add_json, add_rounds, count, parser_of
 from roost.raft import Configuration, Core, CoreConfig, Entry, HardState, Message, Role
 
 PIPELINES = (1, 16, 256)
@@ -59,6 +59,16 @@ class Storage:
         """Entries of a range."""
         del bytes_max  # the bench has small ones
         return tuple(self.log[first - 1 : stop - 1])
+
+    @property
+    def first_damaged(self) -> int:
+        """None is."""
+        return 0
+
+    def changes_after(self, index: int) -> list[int]:
+        """Nobody comes or goes."""
+        del index
+        return []
 
 
 class NoDice:
@@ -126,18 +136,20 @@ def measure(make: Callable[[], Runner], proposals: int, pipeline: int) -> tuple[
     """Proposals and events a second of one run."""
     runner = make()
     stepped, begin = runner.stepped, time.perf_counter()
-    for _ in range(proposals // pipeline):
+    windows = max(1, proposals // pipeline)
+    for _ in range(windows):
         runner.propose(bytes(100), pipeline)
     took = time.perf_counter() - begin
-    return proposals // pipeline * pipeline / took, (runner.stepped - stepped) / took
+    return windows * pipeline / took, (runner.stepped - stepped) / took
 
 
 def main() -> None:
     """Measure turn and turn about, and print the medians."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--proposals", type=int, default=10_000)
-    parser.add_argument("--json", action="store_true")
+    parser = parser_of("bench.core", __doc__)
+    add_rounds(parser, 5)
+    text = "entries of a run (%(default)s)"
+    parser.add_argument("--proposals", type=count, default=10_000, help=text)
+    add_json(parser)
     options = parser.parse_args()
     makers: dict[str, Callable[[], Runner]] = {
         "roost": Trio,

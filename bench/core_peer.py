@@ -33,7 +33,7 @@ class Wires:
         return count > 0
 
 
-class MemoryTransport(Transport):
+class MemoryTransport(Transport):  # type: ignore[misc]  # PySyncObj tells no types
     """One end of the wires."""
 
     def __init__(self, wires: Wires, own: Node) -> None:

@@ -17,7 +17,6 @@ does, Redis with `appendonly yes` and `appendfsync always`.  Redis is left out w
     --scale 0.1           a tenth of the requests and counters: to try whether it runs
 """
 
-import argparse
 import json
 import shutil
 import socket
@@ -35,6 +34,7 @@ from typing import Any
 
 from bench.calls import PUT, VALUE, Load, find_leader, frame, h2load
 from bench.found import Found, print_found, say
+from bench.options import add_json, add_rounds, add_scale, parser_of, require_h2load
 from bench.servers import END_TIMEOUT_S, START_TIMEOUT_S, Cluster, wait
 from roost.proto import counters_pb2, rpc_pb2
 from roost.testing.ports import free_ports
@@ -300,18 +300,14 @@ def _wait(holds: Callable[[], bool]) -> None:
 
 def main() -> None:
     """Measure, and print a line for each."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bench.counters",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--rows", nargs="+", choices=ROWS, default=ROWS)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--scale", type=float, default=1.0, help="times requests and counters")
-    parser.add_argument("--json", action="store_true")
+    parser = parser_of("bench.counters", __doc__)
+    text = "some of those above (all)"
+    parser.add_argument("--rows", nargs="+", choices=ROWS, default=ROWS, metavar="ROW", help=text)
+    add_rounds(parser, 5)
+    add_scale(parser, "requests and counters")
+    add_json(parser)
     options = parser.parse_args()
-    if shutil.which("h2load") is None:
-        sys.exit("bench needs h2load: install the package nghttp2-client")
+    require_h2load()
     if not has_redis():
         print("no redis-server here: measured beside etcd only", file=sys.stderr)
 

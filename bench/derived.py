@@ -4,7 +4,6 @@ One member, on the disk.  Rounds of writers alone, and of the same writers while
 anew; then what the processor takes for a row when nobody writes.
 """
 
-import argparse
 import tempfile
 import threading
 import time
@@ -12,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import roost
+from bench.options import add_rounds, count, parser_of
 from roost.database.blocking import DerivedTree
 
 WRITERS, ROUND_S, AT_ONCE = 16, 2.5, 2000
@@ -85,9 +85,10 @@ def measure(db: roost.Database, row_count: int, round_count: int) -> None:
 
 def main() -> None:
     """Read the arguments, and measure."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=120_000)
-    parser.add_argument("--rounds", type=int, default=4)
+    parser = parser_of("bench.derived", __doc__)
+    text = "of the tree (%(default)s)"
+    parser.add_argument("--rows", type=count, default=120_000, help=text)
+    add_rounds(parser, 4)
     given = parser.parse_args()
     with (
         tempfile.TemporaryDirectory(dir=".") as place,  # not in memory

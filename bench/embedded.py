@@ -11,11 +11,9 @@
 `--scale 0.1` does a tenth of everything.  What counts are ratios of a round, and their median.
 """
 
-import argparse
 import os
 import random
 import sqlite3
-import sys
 import tempfile
 import threading
 import time
@@ -26,8 +24,10 @@ from statistics import median
 from typing import BinaryIO, Protocol
 
 import roost
+from bench.options import add_rounds, add_scale, parser_of
 
 THREADS, AT_ONCE, QUEUE_ROWS = 64, 1000, 1000
+ROWS = ("run", "store", "machine")
 VALUE = b"v" * 100
 KEY_BYTES = 8
 Row = tuple[bytes, bytes]
@@ -344,10 +344,11 @@ def measure_machine(directory: Path, scale: float) -> None:
 
 def main() -> None:
     """Read the arguments, and measure."""
-    parser = argparse.ArgumentParser(prog="python -m bench.embedded", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--scale", type=float, default=1.0)
-    parser.add_argument("--rows", nargs="*", default=["run", "store", "machine"])
+    parser = parser_of("bench.embedded", __doc__)
+    add_rounds(parser, 3)
+    add_scale(parser, "rows and calls")
+    text = "some of those above (all)"
+    parser.add_argument("--rows", nargs="+", choices=ROWS, default=ROWS, metavar="ROW", help=text)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=".") as name:  # not in memory
         place = Path(name)
@@ -360,4 +361,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

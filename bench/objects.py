@@ -7,10 +7,10 @@ with a journal that is synced (`pysyncobj_member`), which is what can be compare
 to the better of its two ways of sending, and the median of those of the rounds.
 """
 
-import argparse
 import json
 from statistics import median
 
+from bench.options import add_json, add_rounds, add_scale, parser_of
 from bench.servers import ObjectsCluster, PySyncObjCluster, ToldCluster
 
 CLIENTS = (1, 10, 100, 1000)
@@ -46,10 +46,10 @@ def ratio(found: list[dict[str, float]], modes: tuple[str, ...]) -> float:
 
 def main() -> None:
     """Measure, and print rows."""
-    parser = argparse.ArgumentParser(prog="python -m bench.objects", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--scale", type=float, default=1.0, help="of the number of puts")
-    parser.add_argument("--json", action="store_true")
+    parser = parser_of("bench.objects", __doc__)
+    add_rounds(parser, 3)
+    add_scale(parser, "puts")
+    add_json(parser)
     options = parser.parse_args()
     rounds = [{mode: measure(mode, options.scale) for mode in MODES} for _ in range(options.rounds)]
     for clients in CLIENTS:

@@ -15,9 +15,7 @@ that of all members and, but for `put`, of the callers, microseconds a call.
 `--scale 0.1` makes a tenth of the calls.
 """
 
-import argparse
 import json
-import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -27,6 +25,7 @@ from pathlib import Path
 from statistics import median
 
 from bench.calls import PUT, VALUE, Load, find_leader, frame, h2load
+from bench.options import add_json, add_rounds, add_scale, parser_of, require_h2load
 from bench.servers import Cluster, OperationsCluster, Told, cpu_seconds
 from roost.proto import rpc_pb2
 
@@ -138,18 +137,16 @@ def rows_of(rounds: int, scale: float, callers: Sequence[int]) -> list[Row]:
 
 def main() -> None:
     """Measure, and print rows."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bench.operations",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = parser_of("bench.operations", __doc__)
+    add_rounds(parser, 5)
+    add_scale(parser, "calls")
+    text = "so many at once, one run after the other (all of these)"
+    parser.add_argument(
+        "--callers", type=int, nargs="+", choices=tuple(CALLS), default=[*CALLS], help=text
     )
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--scale", type=float, default=1.0, help="times the calls of a round")
-    parser.add_argument("--callers", type=int, nargs="+", choices=tuple(CALLS), default=[*CALLS])
-    parser.add_argument("--json", action="store_true")
+    add_json(parser)
     given = parser.parse_args()
-    if shutil.which("h2load") is None:
-        sys.exit("bench needs h2load: install the package nghttp2-client")
+    require_h2load()
     rows = rows_of(given.rounds, given.scale, given.callers)
     print(file=sys.stderr)
     for it in rows:

@@ -17,6 +17,7 @@ from pathlib import Path
 from statistics import median
 
 from bench import charts, growing
+from bench.options import parser_of
 from bench.rows import RATE, Results, Row, Run, load_results
 from bench.wan import ROUND_TRIP_S, Point, load_points
 from bench.workloads import WORKLOADS
@@ -176,6 +177,7 @@ def made() -> dict[Path, str]:
 
 def main() -> None:
     """Write them."""
+    parser_of("bench.page", __doc__).parse_args()
     for path, text in made().items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)

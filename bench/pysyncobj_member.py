@@ -27,7 +27,7 @@ PUT_TIMEOUT_S = 120.0
 SYNCED = "-synced"
 
 
-class SyncedJournal(FileJournal):
+class SyncedJournal(FileJournal):  # type: ignore[misc]  # PySyncObj tells no types
     """Its journal, which knows whether something was written that was not synced."""
 
     opened: "list[SyncedJournal]" = []  # noqa: RUF012 - the one of this process, once there is one
@@ -50,7 +50,7 @@ class SyncedJournal(FileJournal):
             self.flush()
 
 
-class SyncedTransport(TCPTransport):
+class SyncedTransport(TCPTransport):  # type: ignore[misc]  # the same
     """Its transport, that sends nothing before what it may speak of is on the disk."""
 
     def send(self, node: Node, message: dict[str, Any]) -> bool:

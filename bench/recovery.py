@@ -18,6 +18,7 @@ import time
 import uuid
 from pathlib import Path
 
+from bench.options import count, parser_of
 from roost.journal import Identity, Journal
 from roost.raft import Entry, EntryKind, HardState
 from roost.store import BOOTSTRAP_INDEX, InlineKeeper, Store, StoreConfig, Txn
@@ -80,10 +81,11 @@ def make_store(home: Path, keys: int) -> None:
     writer = BaseWriter(home, is_synced=False)
     for begin in range(0, keys, _BATCH):
         layer = Layer()
-        for number in range(begin, min(begin + _BATCH, keys)):
+        stop = min(begin + _BATCH, keys)
+        for number in range(begin, stop):
             layer.put(2, b"key-%012d" % number, _VALUE)
         writer.commit(layer, 1 + begin, 1)
-        sys.stderr.write(f"\r{begin + _BATCH:,} keys")
+        sys.stderr.write(f"\r{stop:,} keys")
     sys.stderr.write("\n")
     writer.close()
 
@@ -109,9 +111,11 @@ def _measure(what: str, home: Path) -> tuple[float, float]:
 
 def main() -> None:
     """Print the figures."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--entries", type=int, default=100_000)
-    parser.add_argument("--keys", type=int, default=10_000_000)
+    parser = parser_of("bench.recovery", __doc__)
+    text = "of the journal that is replayed (%(default)s)"
+    parser.add_argument("--entries", type=count, default=100_000, help=text)
+    text = "of the store that is opened (%(default)s)"
+    parser.add_argument("--keys", type=count, default=10_000_000, help=text)
     parser.add_argument("--do", choices=("replay", "open"), help=argparse.SUPPRESS)
     parser.add_argument("--home", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -120,17 +124,17 @@ def main() -> None:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         sys.stdout.write(f"{took_s} {peak}\n")
         return
-    for what, make, count in (
+    for what, make, size in (
         ("replay", make_journal, options.entries),
         ("open", make_store, options.keys),
     ):
         home = Path(tempfile.mkdtemp())
         try:
-            make(home, count)
+            make(home, size)
             took_s, peak_mib = _measure(what, home)
         finally:
             shutil.rmtree(home)
-        sys.stdout.write(f"{what} {count:,}: {took_s:.2f} s, {peak_mib:.0f} MiB at most\n")
+        sys.stdout.write(f"{what} {size:,}: {took_s:.2f} s, {peak_mib:.0f} MiB at most\n")
 
 
 if __name__ == "__main__":

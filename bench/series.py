@@ -21,7 +21,6 @@ package duckdb, in this process.  Values have two decimals, as those of sensors.
     --scale 0.1           a tenth of the points: to try whether it runs
 """
 
-import argparse
 import asyncio
 import importlib.util
 import sys
@@ -37,6 +36,7 @@ import numpy as np
 
 import roost.aio
 from bench.found import Found, print_found, say, timed
+from bench.options import add_json, add_rounds, add_scale, parser_of
 from bench.series_load import (
     BEGIN_S,
     MI,
@@ -294,15 +294,12 @@ async def logged(series_count: int, step_s: int, record: int, total: int) -> dic
 
 def main() -> None:
     """Measure, and print a line for each."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bench.series",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--rows", nargs="+", choices=ROWS, default=ROWS)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--scale", type=float, default=1.0, help="times points")
-    parser.add_argument("--json", action="store_true")
+    parser = parser_of("bench.series", __doc__)
+    text = "some of those above (all)"
+    parser.add_argument("--rows", nargs="+", choices=ROWS, default=ROWS, metavar="ROW", help=text)
+    add_rounds(parser, 3)
+    add_scale(parser, "points")
+    add_json(parser)
     options = parser.parse_args()
     missing = {"influxdb", "victoria-metrics"} - {it().name for it in others()}
     if importlib.util.find_spec("duckdb") is None:

@@ -8,7 +8,6 @@ says why, when fewer points were taken, or when puts took longer than PUT_P99_MS
     --json                as one line of JSON
 """
 
-import argparse
 import sys
 import threading
 import time
@@ -18,6 +17,7 @@ from statistics import quantiles
 import numpy as np
 
 from bench.found import Found, print_found, say
+from bench.options import add_json, count, parser_of
 from bench.series_load import BEGIN_S, MI, Drive, driven, of_drives, values_of
 from bench.series_servers import Roost
 from roost.client import Client, series
@@ -96,13 +96,10 @@ def shortfall(found: Found) -> str:
 
 def main() -> None:
     """Measure, print a line, and fail when it is not enough."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bench.series_floor",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--json", action="store_true")
+    parser = parser_of("bench.series_floor", __doc__)
+    text = "how long (%(default)s)"
+    parser.add_argument("--seconds", type=count, default=60, help=text)
+    add_json(parser)
     options = parser.parse_args()
 
     server = Roost(3)

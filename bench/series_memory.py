@@ -10,13 +10,13 @@ it, and on its disk: memory that grows with the points, and not with the series 
     --json                as lines of JSON
 """
 
-import argparse
 import time
 from collections.abc import Iterator
 
 import numpy as np
 
 from bench.found import Found, print_found, say
+from bench.options import add_json, count, parser_of
 from bench.series_load import BEGIN_S, MI, values_of
 from bench.series_servers import Roost
 from bench.servers import rss_bytes
@@ -60,15 +60,11 @@ def filled(server: Roost, series_count: int, points: int, passes: int) -> Iterat
 
 def main() -> None:
     """Measure, and print a line a pass."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bench.series_memory",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--series", type=int, default=10_000)
-    parser.add_argument("--points", type=int, default=10_000)
-    parser.add_argument("--passes", type=int, default=10)
-    parser.add_argument("--json", action="store_true")
+    parser = parser_of("bench.series_memory", __doc__)
+    parser.add_argument("--series", type=count, default=10_000, help="%(default)s")
+    parser.add_argument("--points", type=count, default=10_000, help="%(default)s")
+    parser.add_argument("--passes", type=count, default=10, help="%(default)s")
+    add_json(parser)
     options = parser.parse_args()
 
     server = Roost(1)

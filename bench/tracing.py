@@ -14,7 +14,6 @@ search for an id among a request's headers; and what a whole way of seven steps 
 a span of OpenTelemetry, or a line a step.
 """
 
-import argparse
 import asyncio
 import json
 import logging
@@ -27,6 +26,7 @@ from http.client import HTTPConnection
 import grpc.aio
 
 from bench.calls import PUT, VALUE, find_leader
+from bench.options import add_rounds, count, parser_of
 from bench.servers import Cluster
 from roost import tracing
 from roost.flow import Flow
@@ -177,11 +177,10 @@ def report(found: dict[str, list[float]], steps: dict[str, float]) -> Sequence[s
 
 def main() -> None:
     """Measure, and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--rounds", type=int, default=8)
-    parser.add_argument("--puts", type=int, default=4000, help="In each mode of a round.")
+    parser = parser_of("bench.tracing", __doc__)
+    add_rounds(parser, 8)
+    text = "in each mode of a round (%(default)s)"
+    parser.add_argument("--puts", type=count, default=4000, help=text)
     given = parser.parse_args()
     cluster = Cluster("roost", 1)
     cluster.start()

@@ -32,6 +32,7 @@ from typing import cast
 
 import uvloop
 
+from bench.options import add_json, add_rounds, count, parser_of
 from bench.servers import Cluster
 
 _VALUE = "x" * 100
@@ -331,16 +332,17 @@ def measure(kind: str, options: argparse.Namespace) -> Figures:
 
 def main() -> None:
     """Measure both, and print a table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--writes", type=int, default=50_000)
-    parser.add_argument("--writers", type=int, default=500)
-    parser.add_argument("--watchers", type=int, default=500)
-    parser.add_argument("--streams", type=int, default=10_000)
-    parser.add_argument("--members", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--json", action="store_true")
+    parser = parser_of("bench.v2", __doc__)
+    for name, default, text in (
+        ("--writes", 50_000, "puts of all writers"),
+        ("--writers", 500, "who put, each on a connection of its own"),
+        ("--watchers", 500, "who wait for a change meanwhile, one after another"),
+        ("--streams", 10_000, "stream watchers of one directory"),
+        ("--members", 1, "of a cluster"),
+    ):
+        parser.add_argument(name, type=count, default=default, help=f"{text} (%(default)s)")
+    add_rounds(parser, 1)
+    add_json(parser)
     options = parser.parse_args()
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -13,7 +13,6 @@ the time of one round trip no more than `batch` x `window` can be answered; how 
 to that is the figure.  What this member has as it is shipped is one of the points.
 """
 
-import argparse
 import asyncio
 import json
 import random
@@ -22,6 +21,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from bench.options import count, parser_of
 from roost.errors import RoostError
 from roost.member import Member, MemberConfig
 from roost.outcome import Outcome
@@ -216,9 +216,13 @@ def load_points(path: Path) -> list[Point]:
 
 def main() -> None:
     """Measure the curve, and print it: a line an entry's size, a column a window."""
-    parser = argparse.ArgumentParser(prog="python -m bench.wan", description=__doc__)
-    parser.add_argument("--batches", type=int, nargs="*", default=BATCHES)
-    parser.add_argument("--windows", type=int, nargs="*", default=WINDOWS)
+    parser = parser_of("bench.wan", __doc__)
+    for name, default, text in (
+        ("--batches", BATCHES, "puts in an entry, at most"),
+        ("--windows", WINDOWS, "entries on their way, at most"),
+    ):
+        listed = f"{text} ({' '.join(map(str, default))})"
+        parser.add_argument(name, type=count, nargs="+", default=default, help=listed)
     parser.add_argument("--into", type=Path, help="a file that keeps the points")
     options = parser.parse_args()
     points = []

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 
 import grpc
 
+from bench.options import add_json, count, parser_of
 from bench.servers import Cluster
 from roost.proto import rpc_pb2 as pb
 from roost.server.h2 import PREFACE
@@ -236,16 +237,21 @@ def measure(kind: str, *, watchers: int, hot: int, puts: int) -> Figures:
 
 def main() -> None:
     """Measure both, and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--watchers", type=int, default=10_000)
-    parser.add_argument("--hot", type=int, default=1_000)
-    parser.add_argument("--puts", type=int, default=300)
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--put", nargs=3, metavar=("PORT", "COUNT", "PAUSE_MS"), help="internal")
+    parser = parser_of("bench.watches", __doc__)
+    for name, default, text in (
+        ("--watchers", 10_000, "in all, on ten connections"),
+        ("--hot", 1_000, "of them on the key that is put"),
+        ("--puts", 300, "of that key"),
+    ):
+        parser.add_argument(name, type=count, default=default, help=f"{text} (%(default)s)")
+    add_json(parser)
+    parser.add_argument("--put", nargs=3, help=argparse.SUPPRESS)  # the process that puts
     options = parser.parse_args()
     if options.put:
         put_hot(int(options.put[0]), int(options.put[1]), float(options.put[2]))
         return
+    if options.hot > options.watchers:
+        parser.error(f"--hot: {options.hot} of {options.watchers} watchers cannot be on one key")
     rows = {}
     for kind in ("roost", "etcd"):
         print(f"{kind}: {options.watchers} watchers", end="\r", file=sys.stderr, flush=True)

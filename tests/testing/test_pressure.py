@@ -15,6 +15,7 @@ import pytest
 
 from roost.sim.linearizability import Operation, Verdict
 from roost.testing.patience import wait_until
+from roost.testing.pressure.__main__ import main
 from roost.testing.pressure.arena import PUTS_MIN, Played, Seen
 from roost.testing.pressure.bystander import PART_OPERATIONS, History
 from roost.testing.pressure.campaign import Plan, run
@@ -216,3 +217,15 @@ def test_a_row_that_is_none_is_named(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 1
     assert "there is no row 'none'" in done.stderr
+
+
+@pytest.mark.parametrize("given", [("--keys", "-5"), ("--scale", "0"), ("--minutes", "-1")])
+def test_numbers_that_are_none_are_refused(
+    given: tuple[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["pressure", *given])
+    with pytest.raises(SystemExit):
+        main()
+    said = capsys.readouterr().err
+    assert "python -m roost.testing.pressure" in said
+    assert f"error: {given[0]}: {given[1]} is" in said

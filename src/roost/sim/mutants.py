@@ -325,7 +325,11 @@ def main() -> None:
     """Hunt them all; exit code 1 when one lives."""
     if compiled_modules():
         sys.exit("mutants change functions, which only pure Python lets them: first `make slow`")
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m roost.sim.mutants",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--only", help="those whose name contains this")
     parser.add_argument("--scenarios", type=Path, default=Path("tests/scenarios"))
     parser.add_argument("--table", action="store_true", help="rows of a Markdown table")

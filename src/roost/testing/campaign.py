@@ -230,7 +230,11 @@ def kill_and_return(cluster: Cluster, position: int, report: Report) -> None:
 
 def main() -> None:
     """Run a campaign and print its report; exit code 1 when a promise was broken."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m roost.testing.campaign",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--changes", action="store_true", help="members come and go as well")
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--json", action="store_true")

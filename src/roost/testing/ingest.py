@@ -362,7 +362,9 @@ def run_ingest(
 def main() -> None:
     """Run a campaign and print its report; exit code 1 when a promise was broken."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m roost.testing.ingest",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--power-cuts", type=int, default=0)

@@ -145,7 +145,9 @@ def _check(cluster: Cluster, acknowledged: dict[bytes, bytes], report: OutageRep
 def main() -> None:
     """Run a campaign and print its report; exit code 1 when a promise was broken."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+        prog="python -m roost.testing.outage",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--members", type=int, default=3)
     parser.add_argument("--kills", type=int, default=334, help="rounds that kill every member")

@@ -59,9 +59,12 @@ def lines_of(figures: list[Figures]) -> list[str]:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m roost.testing.pressure",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--rows", default="", help=f"some of {','.join(ROWS)}; without it all")
+    text = "some of these, comma-separated; without it all: " + ", ".join(ROWS)
+    parser.add_argument("--rows", default="", metavar="ROW,ROW", help=text)
     parser.add_argument("--peer", choices=["etcd"], help="play them against this as well")
     parser.add_argument("--keys", type=int, help="keys that ranges read")
     parser.add_argument("--value-bytes", type=int, help="bytes of a value of those")
@@ -75,8 +78,15 @@ def _options() -> argparse.Namespace:
         help="judge the other client's history",
     )
     parser.add_argument("--directory", type=Path, help="where the members' data lies meanwhile")
-    parser.add_argument("--json", action="store_true")
-    return parser.parse_args()
+    parser.add_argument("--json", action="store_true", help="a line a row, instead of a table")
+    options = parser.parse_args()
+    given = {it: getattr(options, it) for it in ("keys", "value_bytes", "scale")}
+    for name, value in given.items():
+        if value is not None and value <= 0:
+            parser.error(f"--{name.replace('_', '-')}: {value:g} is not above 0")
+    if options.minutes < 0:
+        parser.error(f"--minutes: {options.minutes:g} is below 0")
+    return options
 
 
 def plan_of(options: argparse.Namespace) -> Plan:
