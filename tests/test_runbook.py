@@ -24,7 +24,7 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w -]", "", it.lower()).replace(" ", "-") for it in headings}
 
 
-@pytest.mark.parametrize("alarm", [*ALARMS, "memory is short"])
+@pytest.mark.parametrize("alarm", [*ALARMS, "memory is short", "too many requests"])
 def test_an_alarm_has_a_place_on_the_page(alarm: str) -> None:
     page, _, anchor = place_of(alarm).partition("#")
     assert page == PAGE
@@ -52,3 +52,36 @@ def test_whoever_lists_alarms_is_told_where_to_read() -> None:
         _say_alarms(raised, as_json=False)
         lines = out.getvalue().decode().splitlines()
     assert lines == [f"member a: {it} ({place_of(it)})" for it in ALARMS]
+
+
+SLOW = (ROOT / "docs/how-to/slow.md").read_text()
+SOURCES = "\n".join(it.read_text() for it in (ROOT / "src/roost").rglob("*.py"))
+
+
+def test_what_pages_say_that_a_client_is_told_is_what_it_is_told() -> None:
+    part = SLOW[SLOW.index("\n## Refused\n") : SLOW.index("\n## Who holds the memory\n")]
+    rows = re.findall(r"^\| ([^|]*(?:etcdserver|grpc): [^|]*)\|", part, re.MULTILINE)
+    said = [it for row in rows for it in re.findall(r"`([^`]+)`", row)]
+    assert len(said) > 12
+    fragments = [re.sub(r"^(etcdserver|grpc): |: \.\.\.$", "", it) for it in said]
+    assert [it for it in fragments if it not in SOURCES] == []
+
+
+@pytest.mark.parametrize("page", ["slow", "alarms", "operate", "wan", "capacity"])
+def test_metrics_that_pages_send_people_to_are_there(page: str) -> None:
+    known = set(
+        re.findall(
+            r"^\| `(\w+)` \|", (ROOT / "docs/reference/metrics.md").read_text(), re.MULTILINE
+        )
+    )
+    assert len(known) > 100
+    named = re.findall(r"`((?:roost|etcd)_\w+)", (ROOT / f"docs/how-to/{page}.md").read_text())
+    assert {re.sub(r"_(bucket|sum|count)$", "", it) for it in named} <= known
+
+
+def test_the_page_has_each_pool_of_memory() -> None:
+    table = SLOW[SLOW.index("\n## Who holds the memory\n") :]
+    named = re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
+    source = (ROOT / "src/roost/server/pools.py").read_text()
+    sizes = source[source.index("def sizes") : source.index("def held")]
+    assert sorted(named) == sorted(re.findall(r'^ +"(\w+)":', sizes, re.MULTILINE))

@@ -251,6 +251,28 @@ def test_gRPC_keeps_its_words_to_itself() -> None:  # noqa: N802 - its name
     assert os.environ["GRPC_VERBOSITY"] == "NONE"
 
 
+@pytest.mark.parametrize(
+    ("text", "step"),
+    [
+        (
+            "etcdserver: too many requests",
+            "wait for answers: docs/how-to/alarms.md#too-many-requests",
+        ),
+        (
+            "etcdserver: too little memory is left: cgroup memory.max",
+            "a larger limit: docs/how-to/alarms.md#memory-is-short",
+        ),
+        ("etcdserver: the transaction looks at too many keys", "by pages"),
+        ("etcdserver: too many watchers", "--max-watchers"),
+        ("etcdserver: too many leases", "--max-leases"),
+    ],
+)
+def test_what_a_member_has_no_room_for_comes_with_the_next_step(text: str, step: str) -> None:
+    said = trouble_of(ClientError("RESOURCE_EXHAUSTED", text), speaks_tls=False)
+    assert said.text.startswith(f"{text}: ")
+    assert step in said.text
+
+
 def test_refusals_of_etcd_come_with_the_next_step(cluster: Secure) -> None:
     at = ["--endpoints", cluster.endpoints[0]]
     for words, step in (

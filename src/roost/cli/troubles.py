@@ -68,6 +68,13 @@ _REFUSALS = {
     "authentication is not enabled": "{text}: see `roost auth enable`, or leave out --user",
     "database space exceeded": "{text}: `roost compact`, `roost defrag`, `roost alarm disarm`: "
     + place_of("NOSPACE"),
+    "too many requests": "{text}: nothing of it ran; send less at once, or wait for answers: "
+    + place_of("Too many requests"),
+    "too little memory is left": "{text}: nothing of it ran; fewer and smaller requests at once, "
+    "or a larger limit: " + place_of("Memory is short"),
+    "looks at too many keys": "{text}: read first, by pages, and compare revisions when you write",
+    "too many watchers": "{text}: --max-watchers of the member says how many; watch a prefix",
+    "too many leases": "{text}: --max-leases of the members says how many; `roost lease list`",
     "request is too large": "{text}: --max-request-bytes of the members says how large",
     "corrupt cluster": "{text}: members differ; `roost hashkv` and `roost alarm list` show which: "
     + place_of("CORRUPT"),
