@@ -30,6 +30,7 @@ from roost.extras import command_for
 
 try:
     import pyarrow as pa
+    import pyarrow.compute  # where types are changed, it would be loaded by the loop
     import pyarrow.ipc
 except ImportError as error:
     raise PackageMissing(

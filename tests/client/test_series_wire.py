@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from roost.client.series.wire import LINE_BYTES_MAX, BadAnswer, Exchange
-from roost.series.parts import STEP_ROWS
+from roost.series.parts import STEP_CELLS
 
 HEAD = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 
@@ -36,7 +36,7 @@ async def lines_of(pieces: list[bytes], count: int) -> list[bytes]:
 
 def test_a_line_of_a_tail_is_as_long_as_a_member_makes_it() -> None:
     """A batch of two thousand exact values broke it off, where it came packet by packet."""
-    points = [[1_700_000_000_000_000_000 + it, -0.12345678901234567] for it in range(STEP_ROWS)]
+    points = [[1_700_000_000_000_000_000 + it, -0.12345678901234567] for it in range(STEP_CELLS)]
     line = msgspec.json.encode({"name": "sensor{room=1}", "points": points})
     assert len(line) > 1 << 16
     data = line + b"\n{}\n"

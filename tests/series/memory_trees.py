@@ -160,4 +160,4 @@ class Member:
                 continue
 
     async def reading(self) -> Reading:
-        return await open_reading(self.trees, self.records, spend_nothing)
+        return await open_reading(self.trees, self.records, spend_nothing, here)

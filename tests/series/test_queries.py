@@ -1,23 +1,29 @@
 """Questions against brute force: windows, fills and groups of points in blocks and staged."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, tzinfo
-from typing import Any
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roost.series import selecting
-from roost.series.content import Content
-from roost.series.effects import Thinning
+from roost.series import content as content_module
+from roost.series import queries, selecting
+from roost.series import reading as reading_module
+from roost.series.content import STEP_RANGES, STEP_ROWS, Content
+from roost.series.draft import spend_nothing
+from roost.series.effects import Effects, Thinning
+from roost.series.engine import TURN_ROWS
 from roost.series.errors import BadWindow
 from roost.series.extra import np
+from roost.series.generations import RECORD_ROWS
 from roost.series.names import Info, Tag
 from roost.series.queries import (
     AGGREGATES,
+    AGGREGATES_MAX,
     PAGE_ROWS,
     Fill,
     Part,
@@ -26,14 +32,17 @@ from roost.series.queries import (
     collected,
     run,
 )
+from roost.series.reading import CONTENT_ROWS, NAME_ROWS, Reading, open_reading
 from roost.series.records import batch, encode_batch
 from roost.series.registry import declare, delete_points, thin
 from roost.series.slicing import SERIES_ROWS, Slicing
 from roost.series.staging import append, freeze
+from roost.series.tables import Ranges
 from roost.series.trees import Trees
 from roost.series.windows import Calendar, Fixed, Unit, Window, edges
 from tests.series.memory_trees import Member, here
 
+T = TypeVar("T")
 SECOND, HOUR = 10**9, 3600 * 10**9
 BEGIN = 1_711_800_000 * SECOND  # the night of 2024-03-30, in which clocks go forward in Europe
 ALL = (*AGGREGATES, "median", "p90")
@@ -44,7 +53,7 @@ class Asked:
 
     def __init__(self, member: Member) -> None:
         self.member = member
-        self.reading_count = 0
+        self.reading_count = self.aside_count = 0
 
     def reading(self) -> "Asked":
         return self
@@ -55,6 +64,10 @@ class Asked:
 
     async def __aexit__(self, *exc: object) -> None:
         """Nothing is held."""
+
+    async def aside(self, work: Callable[[], T]) -> T:
+        self.aside_count += 1
+        return work()
 
 
 def ask(member: Member, query: Query) -> list[Part]:
@@ -319,6 +332,7 @@ def test_of_many_series_of_a_name_those_with_a_label_are_looked_at(
         {"names": ("s",), "start": 0, "stop": 1, "window": Fixed(1), "group": "k",
          "aggregates": ("first",)},
         {"names": ("s",), "start": 0, "stop": 10**18, "window": Fixed(1)},
+        {"names": ("s",), "start": 0, "stop": 1, "aggregates": ("p5",) * (AGGREGATES_MAX + 1)},
     ],
 )  # fmt: skip
 def test_questions_without_an_answer_are_refused(given_query: dict[str, Any]) -> None:
@@ -364,6 +378,94 @@ def test_many_are_read_as_one_by_one(sids: list[int]) -> None:
 
     single, many = asyncio.run(both())
     assert many == single
+
+
+async def costs(member: Member, work: Callable[[Reading], Awaitable[object]]) -> list[int]:
+    """What some work spends, one time after the other."""
+    spent: list[int] = []
+
+    async def spend(rows: int) -> None:
+        spent.append(rows)
+
+    await work(await open_reading(member.trees, member.records, spend, here))
+    return spent
+
+
+def test_whatever_is_looked_for_costs_as_much_as_it_takes() -> None:
+    """A list of 10,000 series was one step of 1.4 s, and 2,000 names of nothing 36 ms."""
+    member = filled([{BEGIN: float(it)} for it in range(6)], sealed=0.5)
+    for it in range(100):
+        record = batch(np.array([1]), np.array([BEGIN + it]), np.array([1.0]))
+        member.run(append, 0, encode_batch(record))
+
+    async def content(reading: Reading) -> None:
+        for sid in range(1, 7):
+            assert await reading.content(sid) is not None
+
+    async def nothing(reading: Reading) -> None:
+        assert [it async for it in selecting.select(reading, ["none"] * 100, [])] == []
+
+    async def windows(reading: Reading) -> None:
+        found = await reading.content(1)
+        assert found is not None
+        starts = np.arange(40_000) * HOUR
+        spent = len(await found.summed(Ranges(starts, starts + HOUR)))
+        assert spent <= 2
+
+    spent = asyncio.run(costs(member, content))
+    assert sum(spent) >= 100 * RECORD_ROWS + 6 * (CONTENT_ROWS + 100 // 2)
+    assert sum(asyncio.run(costs(member, nothing))) >= 100 * NAME_ROWS
+    spent = asyncio.run(costs(member, windows))
+    assert len([it for it in spent if it > STEP_ROWS]) >= 40_000 // STEP_RANGES
+    assert max(spent) < 2 * TURN_ROWS
+
+
+@pytest.mark.parametrize("aggregate", ["p90", "increase", "mean"])
+def test_of_what_is_made_of_each_point_there_is_a_bound(
+    aggregate: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 2 million points percentiles were one step of 0.3 s, and all of them were kept."""
+    member = filled([{BEGIN + it: float(it) for it in range(50)}] * 2, sealed=0.5, labels="xx")
+    query = Query(names=("s",), start=BEGIN, stop=BEGIN + 100, window=Fixed(10), group="k",
+                  aggregates=(aggregate,))  # fmt: skip
+    whole = ask(member, query)
+    monkeypatch.setattr(queries, "ASIDE_ROWS", 5)
+    monkeypatch.setattr(queries, "KEPT_ROWS", 1)
+    asked = Asked(member)
+    found = asyncio.run(collected(run(asked, query)))  # type: ignore[arg-type]  # a fake
+    assert asked.aside_count >= 2
+    assert [it.values.tolist() for it in found] == [it.values.tolist() for it in whole]
+    monkeypatch.setattr(queries, "READ_POINTS_MAX", 49)
+    if aggregate == "mean":
+        ask(member, query)
+    else:
+        with pytest.raises(BadWindow, match="shorter range"):
+            ask(member, query)
+
+
+def test_many_points_that_are_staged_are_put_in_order_on_a_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    member, asides = filled([{BEGIN + it: 1.0 for it in range(40)}], sealed=0), list[int]()
+
+    async def aside(work: Callable[[], Effects]) -> Effects:
+        asides.append(1)
+        return work()
+
+    async def story() -> int:
+        reading = await open_reading(member.trees, member.records, spend_nothing, aside)
+        content = await reading.content(1)
+        assert content is not None
+        monkeypatch.setattr(content_module, "PIECE_POINTS", 7)
+        pieces = [len(it) async for it in content.points(BEGIN, BEGIN + HOUR)]
+        assert max(pieces) == 7
+        return sum(pieces)
+
+    assert asyncio.run(story()) == 40
+    assert asides == []
+    monkeypatch.setattr(reading_module, "ASIDE_POINTS", 39)
+    assert asyncio.run(story()) == 40
+    assert asides == [1]
 
 
 def test_a_series_counts_where_turns_are_counted() -> None:

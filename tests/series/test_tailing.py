@@ -15,10 +15,9 @@ from roost.exchange import Answer, Request, Streaming
 from roost.series.engine import Engine
 from roost.series.extra import np
 from roost.series.interface import Interface
-from roost.series.parts import STEP_ROWS
 from roost.series.records import batch, encode_batch
 from roost.series.spelling import Precision
-from roost.series.tailing import ALIVE_S, SERIES_POINTS, as_events, as_lines, tail
+from roost.series.tailing import ALIVE_S, SERIES_POINTS, STEP_POINTS, as_events, as_lines, tail
 from roost.sim.members.loop import pass_time
 from tests.database.databases import Databases, with_databases
 from tests.series.test_intake import points
@@ -137,7 +136,7 @@ def test_a_record_of_many_series_is_told_over_many_turns() -> None:
             told.append(row)
         assert [it["name"] for it in told if it] == list(titles.values())
         most = max(at.count(it) for it in at)
-        assert most <= 1 + STEP_ROWS // (SERIES_POINTS + 1)
+        assert most <= 1 + STEP_POINTS // (SERIES_POINTS + 1)
 
     asyncio.run(story())
 

@@ -179,6 +179,37 @@ class Pieces:
         return Streaming(((b"x", b"y"),), self._each(), self._close)
 
 
+def test_each_piece_of_an_answer_has_a_turn_of_its_own() -> None:
+    """A client that reads as fast as they are made had a hundred made in one step, 1.8 s."""
+    count = 20
+
+    async def story() -> None:
+        turn, turns, tasks = 0, list[int](), Tasks()
+
+        def next_turn() -> None:
+            nonlocal turn
+            turn += 1
+            if not talking.done():
+                asyncio.get_running_loop().call_soon(next_turn)
+
+        async def made() -> AsyncIterator[bytes]:
+            for _ in range(count):
+                turns.append(turn)
+                yield b"piece"
+
+        async def answer(_request: Request) -> Streaming:
+            return Streaming((), made(), lambda: None)
+
+        client = Client(exchanges(answer))
+        client.send()
+        talking = tasks.start(client.talk())
+        next_turn()
+        await talking
+        assert len(set(turns)) == len(turns) == count
+
+    run_virtually(story())
+
+
 @pytest.mark.parametrize("leaves", [True, False])
 def test_pieces_are_sent_as_they_come_until_there_are_no_more_or_the_client_goes(
     *, leaves: bool

@@ -106,11 +106,14 @@ class ArrowFrames:
         named = names.dictionary.take(pa.array(used))
         if named.null_count:
             raise BadPoints("a row without the name of its series")
-        infos: list[Info] = []
+        infos, spent = list[Info](), 0
         for begin in range(0, len(named), STEP_NAMES):
-            if begin:
-                yield PAUSE
-            infos += [self._info(it) for it in named.slice(begin, STEP_NAMES).to_pylist()]
+            for text in named.slice(begin, STEP_NAMES).to_pylist():
+                if spent >= STEP_NAMES:
+                    spent = 0
+                    yield PAUSE
+                infos.append(self._info(text))
+                spent += 1 + len(infos[-1].labels)
         if len(times):
             yield Points(infos, places, times, values[is_held])
 

@@ -8,8 +8,8 @@ asked again.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
-from typing import Any, Literal
-from urllib.parse import parse_qs, unquote
+from typing import Any, Literal, TypeVar
+from urllib.parse import parse_qs, unquote_to_bytes
 
 import msgspec
 
@@ -35,13 +35,16 @@ from roost.series.errors import (
     BadWindow,
     SeriesDamaged,
 )
-from roost.series.names import Tag, tag
+from roost.series.names import TAGS_MAX, Tag, tag
 from roost.series.spelling import Precision, parse_time, precision
 from roost.series.tables import TIME_MIN, TIME_STOP
 from roost.series.windows import zone
 
 PARAMETERS_MAX = 2000
 _DIGITS_MAX = 12
+# What is asked in JSON of one series; its name may have 64 KiB, whose signs take six bytes there.
+ASKED_BYTES_MAX = 512 << 10
+B = TypeVar("B")
 RETRY: Fields = ((b"retry-after", b"1"),)
 
 
@@ -147,9 +150,13 @@ class Parameters:
 
         Raises:
             BadSeries: one is none.
+            BadRequest: no series has so many labels and tags.
 
         """
-        return [tag(it) for it in self.texts("tag")]
+        given = self.texts("tag")
+        if len(given) > 2 * TAGS_MAX:
+            raise BadRequest(f"{len(given)} tags: a series has {2 * TAGS_MAX} with its labels")
+        return [tag(it) for it in given]
 
     def unit(self) -> Precision:
         """What whole numbers of times count.
@@ -217,6 +224,21 @@ def parameters(request: Request, now_ns: int) -> Parameters:
     return Parameters(given, now_ns)
 
 
+def decoded(body: bytes, kind: type[B]) -> B:
+    """What a body in JSON asks.
+
+    Raises:
+        BadRequest: it is none, or too long.
+
+    """
+    if len(body) > ASKED_BYTES_MAX:
+        raise BadRequest(f"a body of {len(body)} bytes: {ASKED_BYTES_MAX} at most")
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadRequest(f"the body is none: {error}") from error
+
+
 def path_of(request: Request) -> str:
     """The path, without its escapes.
 
@@ -225,7 +247,7 @@ def path_of(request: Request) -> str:
 
     """
     try:
-        return unquote(request.raw_path.decode("ascii"), errors="strict")
+        return unquote_to_bytes(request.raw_path.decode("ascii")).decode()
     except UnicodeDecodeError as error:
         raise BadRequest("the path is no text in UTF-8") from error
 

@@ -24,6 +24,10 @@ from roost.series.tables import TIME_MIN, TIME_STOP, Ranges, Table, empty, joine
 
 # Ranges of a level with no more buckets than this between them are read in one go.
 GAP_BUCKETS = 128
+# Of what is staged, so many points are handed over at a time; and of ranges so many are summed up,
+# which costs as much as so many rows, whatever is in them.
+PIECE_POINTS = 1 << 13
+STEP_RANGES, STEP_ROWS, RANGES_A_ROW = 1 << 12, 50, 32
 
 
 @dataclass(slots=True)
@@ -92,16 +96,27 @@ class Content:
             end = min(block.last + 1, stop)
             if bounds is not None and block.summary is not None and self._is_summed(block, bounds):
                 if done < block.first:
-                    yield self.effects.applied(empty(1), done, block.first)
+                    async for piece in self._cut(empty(1), done, block.first):
+                        yield piece
                 self.work.summed_block_count += 1
                 yield block.summary
                 done = end
                 continue
             await chain.draft.spend(1 + block.row_count // 64)
-            yield self.effects.applied(self._rows(chain, block).between(start, stop), done, end)
+            async for piece in self._cut(self._rows(chain, block).between(start, stop), done, end):
+                yield piece
             done = end
         if done < stop:
-            yield self.effects.applied(empty(1), done, stop)
+            async for piece in self._cut(empty(1), done, stop):
+                yield piece
+
+    async def _cut(self, rows: Table, start: int, stop: int) -> AsyncGenerator[Table, None]:
+        """Rows of a range with what is staged for it, which may be much, some at a time."""
+        whole = self.effects.applied(rows, start, stop)
+        for begin in range(0, len(whole), PIECE_POINTS):
+            if begin:
+                await self.chain(POINTS).draft.spend(PIECE_POINTS // 64)
+            yield whole.at(slice(begin, begin + PIECE_POINTS))
 
     def _is_summed(self, block: Block, bounds: Ints) -> bool:
         """Whether the statistics of a block are those of points of one range."""
@@ -142,6 +157,17 @@ class Content:
 
     async def summed(self, ranges: Ranges, levels: tuple[Level, ...] = ROLLUPS) -> Table:
         """Sums of ranges; a row's time is its range's number, and a range without has no row."""
+        parts, spend = list[Table](), self.chain(POINTS).draft.spend
+        for begin in range(0, max(len(ranges), 1), STEP_RANGES):
+            span = slice(begin, begin + STEP_RANGES)
+            some = Ranges(ranges.starts[span], ranges.stops[span])
+            await spend(STEP_ROWS + len(some) // RANGES_A_ROW)
+            rows = await self._summed(some, levels)
+            parts.append(Table(rows.times + begin, rows.columns) if begin else rows)
+        return joined(parts, COLUMN_COUNT)
+
+    async def _summed(self, ranges: Ranges, levels: tuple[Level, ...]) -> Table:
+        """The same of a few ranges."""
         parts: list[Table] = []
         left = _whole_before(ranges, self.horizon)
         for level in reversed(levels):

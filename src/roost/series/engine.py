@@ -312,4 +312,4 @@ class Engine:
 
         """
         async with self._readings, self._db.view() as view:
-            yield await open_reading(trees_of(view), self._records, Turns().spend)
+            yield await open_reading(trees_of(view), self._records, Turns().spend, self.aside)

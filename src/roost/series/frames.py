@@ -37,9 +37,10 @@ LINE_BYTES_MAX = 8192
 FRAME_BYTES_MAX = 2 << 20
 # Different series that one request may name.
 NAMES_MAX = 1 << 17
-# Lines that are read in one step, a millisecond or two; one of another series is as long as five.
+# Lines that are read in one step, a millisecond or two; one of another series is as long as five,
+# and each of its labels as one more.
 STEP_LINES, SERIES_LINES = 1000, 4
-# Names that are read in one, and points of columns, likewise.
+# Names that are read in one, each label of which is as long as another, and points of columns.
 STEP_NAMES, STEP_POINTS = 300, 1 << 14
 NAMES_KIND, POINTS_KIND, FLUSH_KIND = 1, 2, 3
 HEAD = Struct("<BI")
@@ -129,21 +130,24 @@ class _Columns:
     def __init__(self) -> None:
         self._infos: list[Info] = []
         self._known: dict[str, int] = {}
+        self._label_count = 0
         self.places: list[int] = []
         self.times: list[int] = []
         self.values: list[float] = []
 
     @property
-    def series_count(self) -> int:
-        """How many series they are of."""
-        return len(self._infos)
+    def series_lines(self) -> int:
+        """As many lines the series took that they are of."""
+        return SERIES_LINES * len(self._infos) + self._label_count
 
     def place(self, text: str) -> int:
         """The number of a series."""
         place = self._known.get(text)
         if place is None:
             place = self._known[text] = len(self._infos)
-            self._infos.append(parse_series(text))
+            info = parse_series(text)
+            self._infos.append(info)
+            self._label_count += len(info.labels)
         return place
 
     def take(self) -> Points:
@@ -183,7 +187,7 @@ class TextFrames:
     def _lines(self, lines: list[bytes]) -> Iterator[Event]:
         columns, begun = _Columns(), self._line
         for line in lines:
-            if self._line - begun + SERIES_LINES * columns.series_count >= STEP_LINES:
+            if self._line - begun + columns.series_lines >= STEP_LINES:
                 begun = self._line
                 yield columns.take() if columns.places else PAUSE
             self._line += 1
@@ -258,11 +262,15 @@ class ColumnFrames:
         return iter(())
 
     def _names(self, body: bytes) -> Iterator[Event]:
-        for number, text in enumerate(_texts(body), 1):
+        spent = 0
+        for text in _texts(body):
             if len(self._infos) >= NAMES_MAX:
                 raise BadPoints(f"more than {NAMES_MAX} series in one request")
-            self._infos.append(parse_series(text))
-            if number % STEP_NAMES == 0:
+            info = parse_series(text)
+            self._infos.append(info)
+            spent += 1 + len(info.labels)
+            if spent >= STEP_NAMES:
+                spent = 0
                 yield PAUSE
 
     def _points(self, body: bytes) -> Iterator[Event]:

@@ -19,12 +19,17 @@ from roost.series.effects import (
 )
 from roost.series.errors import SeriesDamaged
 from roost.series.extra import Floats, Ints, np
-from roost.series.head import Generation, Head, State, record_key
+from roost.series.head import Generation, Head, Mark, State, record_key
 from roost.series.records import Batch, Record
-from roost.series.tables import points
+from roost.series.tables import Table, points
 
 # Points of records that are kept decoded: two generations, and as much again for older views.
 KEPT_POINTS_MAX = 1 << 21
+# What a record costs to be decoded, however little it has; and how many of them are looked through
+# for a series for what a row costs.
+RECORD_ROWS, RECORDS_A_ROW = 10, 2
+# To put more points in order than that takes longer than a turn has.
+ASIDE_POINTS = 1 << 13
 
 
 class Records:
@@ -51,7 +56,7 @@ class Records:
                     raise SeriesDamaged(f"the staged record {number} is missing")
                 held = records.decode(body)
                 self._keep(number, held)
-                await spend(1 + len(held) // 64)
+                await spend(RECORD_ROWS + len(held) // 64)
             found.append(held)
         return found
 
@@ -82,17 +87,41 @@ class Staged:
     frozen: Sequence[Record]
     active: Sequence[Record]
 
-    def effects(self, sid: int, state: State, *, keeps_highest: bool) -> Effects:
-        """What is still to be done to the blocks of a series."""
-        mark, first, horizon = self.head.mark, NO_EFFECTS, state.horizon
-        if self.head.frozen is not None and sid >= mark.sid:
-            first = effects(
-                steps_of(self.frozen, sid), keeps_highest=keeps_highest, horizon=horizon
-            )
+    @property
+    def row_count(self) -> int:
+        """What it costs to look for what belongs to a series."""
+        return (len(self.frozen) + len(self.active)) // RECORDS_A_ROW
+
+    def of(self, sid: int) -> "StagedSteps":
+        """What belongs to a series."""
+        is_left = self.head.frozen is not None and sid >= self.head.mark.sid
+        first = list(steps_of(self.frozen, sid)) if is_left else None
+        return StagedSteps(self.head.mark, sid, first, list(steps_of(self.active, sid)))
+
+
+@dataclass(frozen=True, slots=True)
+class StagedSteps:
+    """What is staged for one series; `first` is None where the first generation is sealed."""
+
+    mark: Mark
+    sid: int
+    first: Sequence[Step] | None
+    second: Sequence[Step]
+
+    @property
+    def point_count(self) -> int:
+        """How many points there are in it."""
+        return sum(len(it) for it in (*(self.first or ()), *self.second) if isinstance(it, Table))
+
+    def effects(self, state: State, *, keeps_highest: bool) -> Effects:
+        """What is still to be done to its blocks."""
+        mark, first, horizon = self.mark, NO_EFFECTS, state.horizon
+        if self.first is not None:
+            first = effects(self.first, keeps_highest=keeps_highest, horizon=horizon)
             horizon = first.horizon
-            if sid == mark.sid and mark.is_inserting:
+            if self.sid == mark.sid and mark.is_inserting:
                 first = first.after(mark.time)
-        second = effects(steps_of(self.active, sid), keeps_highest=keeps_highest, horizon=horizon)
+        second = effects(self.second, keeps_highest=keeps_highest, horizon=horizon)
         return second if first.is_nothing else followed(first, second)
 
 

@@ -30,8 +30,8 @@ WAITING_POINTS_MAX = 1 << 18
 # More than that are put into a record on a thread: 0.1 µs a point, and a turn has 2 ms.
 ASIDE_POINTS = 4096
 FULL_S, FULL_PAUSE_S = 20.0, 0.05
-# Names that are looked up in one turn, a millisecond or so.
-NAMES_A_TURN = 1000
+# Names that are looked up in one turn: a part of a millisecond, or two where they have many labels.
+NAMES_A_TURN = 400
 # Names whose numbers are kept: some 300 bytes each; then anew.
 KNOWN_MAX = 1 << 17
 # How often names are looked up again because a series was deleted meanwhile.

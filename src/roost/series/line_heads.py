@@ -17,7 +17,6 @@ HEADS_MAX, FIELDS_MAX = 1 << 15, 1000
 PART = rb"(?:[^,= \\]|\\.)"
 _HEAD = re.compile(rb"((?:[^, \\]|\\.)+)((?:,%s+=(?:[^,= \\]|\\.)+)*)" % PART, re.DOTALL)
 _TAG = re.compile(rb",(%s+)=(%s+)" % (PART, PART), re.DOTALL)
-_ESCAPE = re.compile(rb"\\([,= ])")
 
 
 class EnoughNew(Exception):
@@ -113,6 +112,9 @@ def _info(head: bytes, name: bytes) -> Info:
 
 def _text(escaped: bytes) -> str:
     try:
-        return _ESCAPE.sub(rb"\1", escaped).decode()
+        # One after the other: what one leaves is none of another's.
+        for sign in (b",", b"=", b" "):
+            escaped = escaped.replace(b"\\" + sign, sign)
+        return escaped.decode()
     except UnicodeDecodeError as error:
         raise BadSeries(f"{shown(escaped)} is no text in UTF-8") from error

@@ -16,9 +16,10 @@ other signs of its own.  A piece in which each line is plainly three words (`lin
 as columns; any other, and one in which something is wrong, line by line, which is the one way that
 knows all of the above and says what is wrong.
 
-Full?  A line has LINE_BYTES_MAX and LINE_FIELDS_MAX at most, for it is read in one step.  Points
-and series are taken out of a body that is on its way (`Reading.take`): of 32 MiB there may be
-millions, and to put them together or to forget them all at once takes longer than a turn has.
+Full?  A line has LINE_BYTES_MAX, LINE_FIELDS_MAX and LINE_ESCAPES_MAX at most, for it is read in
+one step.  Points and series are taken out of a body that is on its way (`Reading.take`): of 32 MiB
+there may be millions, and to put them together or to forget them all at once takes longer than a
+turn has.
 """
 
 import re
@@ -37,9 +38,11 @@ STEP_BYTES, STEP_LINES = 16 << 10, 500
 # Names of fields that are looked at for the first time, in a step; each takes 15 to 25 µs.
 STEP_NEW = 50
 # What one line may have.
-LINE_BYTES_MAX, LINE_FIELDS_MAX = 64 << 10, FIELDS_MAX
+LINE_BYTES_MAX, LINE_FIELDS_MAX, LINE_ESCAPES_MAX = 64 << 10, FIELDS_MAX, 12_000
 # A field takes half as long as a line without any, or less; one that is new as long as two.
 _FIELDS_A_LINE, _NEW_LINES = 2, 2
+# So many backslashes take as long as a line without any.
+_ESCAPES_A_LINE = 20
 # Series, or points, after which it is time to take them.
 SERIES_MAX, POINTS_MAX = 2000, 1 << 14
 # Fewer bytes are read one by one: columns cost some 0.1 ms, however few there are.
@@ -259,6 +262,12 @@ class Reading:
             try:
                 if len(line) > LINE_BYTES_MAX:
                     raise BadPoints(_too_long(len(line)))
+                escape_count = line.count(b"\\")
+                if escape_count > LINE_ESCAPES_MAX:
+                    raise BadPoints(
+                        f"a line of {escape_count} backslashes: {LINE_ESCAPES_MAX} are the most"
+                    )
+                count += escape_count // _ESCAPES_A_LINE
                 head, rest = _cut_head(line)
                 fields, time = self._fields_and_time(rest)
                 places += self._places_of(head, [name for name, _ in fields])

@@ -13,6 +13,7 @@ A key is the name, and for each label b"\0", its key, b"\1", its value, by their
 all series of a name lie together, and characters below a space are in no name.
 """
 
+import re
 from collections.abc import Iterable
 from struct import Struct
 
@@ -25,6 +26,7 @@ NAME_BYTES_MAX, TAG_BYTES_MAX, TAGS_MAX = 512, 256, 32
 SHARD_BITS = 8
 SHARD_BYTES = (1 << SHARD_BITS) // 8
 _SHARD = Struct(">I")
+_CONTROL = re.compile(r"[\x00-\x1f]")
 
 
 class Tag(msgspec.Struct, frozen=True, array_like=True, order=True):
@@ -124,7 +126,7 @@ def name_key(name: str, given: Iterable[Tag]) -> bytes:
 
 
 def _has_control(text: str) -> bool:
-    return any(it < " " for it in text)
+    return _CONTROL.search(text) is not None
 
 
 def tag_prefix(given: Tag) -> bytes:

@@ -15,16 +15,24 @@ from roost.series.extra import Floats, np
 from roost.series.queries import Part
 from roost.series.spelling import Precision, series_text, time_texts
 
-# Rows that are written in one step: a millisecond or two.
-STEP_ROWS = 2000
+# What is written in one step, a millisecond or two: so many numbers, or times in UTC; a time of
+# another zone is as long as so many.
+STEP_CELLS, LOCAL_CELLS = 2000, 30
+# In CSV each is as long as so many.
+CSV_CELLS = 4
 
 
-def _rows(part: Part, begin: int, tz: tzinfo, unit: Precision | None) -> list[tuple[object, ...]]:
-    stop = begin + STEP_ROWS
-    times = time_texts(part.times[begin:stop], tz, unit)
+def step_rows(column_count: int, tz: tzinfo, unit: Precision | None) -> int:
+    """How many rows of so many columns are written in one step."""
+    time_cells = LOCAL_CELLS if tz is not UTC and unit is None else 1
+    return max(1, STEP_CELLS // (time_cells + column_count))
+
+
+def _rows(part: Part, span: slice, tz: tzinfo, unit: Precision | None) -> list[tuple[object, ...]]:
+    times = time_texts(part.times[span], tz, unit)
     columns = []
     for name, values in zip(part.columns, part.values, strict=True):
-        column = values[begin:stop]
+        column = values[span]
         found: list[object] = column.tolist()
         if name == "count" and np.isfinite(column).all():
             found = column.astype(np.int64).tolist()
@@ -64,8 +72,9 @@ async def as_json(
                 )
                 yield (b"" if held is None else b"]},\n") + head[:-1] + b',"rows":['
                 held, is_first_row = title, True
-            for begin in range(0, len(part.times), STEP_ROWS):
-                rows = msgspec.json.encode(_rows(part, begin, tz, unit))[1:-1]
+            step = step_rows(len(part.columns), tz, unit)
+            for begin in range(0, len(part.times), step):
+                rows = msgspec.json.encode(_rows(part, slice(begin, begin + step), tz, unit))[1:-1]
                 yield rows if is_first_row else b",\n" + rows
                 is_first_row = False
     yield b"]}" * (held is not None) + b"]}\n"
@@ -82,9 +91,10 @@ async def as_csv(
                 yield csv_line(["series", "time", *part.columns])
                 is_begun = True
             name = series_text(part.name, part.labels)
-            for begin in range(0, len(part.times), STEP_ROWS):
+            step = max(1, step_rows(len(part.columns), tz, unit) // CSV_CELLS)
+            for begin in range(0, len(part.times), step):
                 text = io.StringIO()
-                rows = _rows(part, begin, tz, unit)
+                rows = _rows(part, slice(begin, begin + step), tz, unit)
                 csv.writer(text).writerows((name, *map(_cell, row)) for row in rows)
                 yield text.getvalue().encode()
     if not is_begun:

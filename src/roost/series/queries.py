@@ -15,6 +15,11 @@ state, and pages follow each other; what is written meanwhile may be in the late
     p0 … p100, median, increase, rate                 of each point (`pointwise`): slow where many
                                                       are, NaN where a retention has dropped some
 
+What takes longer than a turn has, once all is read, is done on a thread.
+
+Full?  AGGREGATES_MAX are asked for at once.  Of what is made of each point, a series, or a group,
+has READ_POINTS_MAX.
+
 Merged by a tag (`group`), series with one value of it are one: counts, sums, means, extremes and
 deviations exactly so.  Increases and rates are added
 up.  First and last are refused there, for what is summed up has no times.
@@ -25,6 +30,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, tzinfo
 from enum import Enum
+from functools import partial
 
 from roost.series.content import Content
 from roost.series.engine import Engine, Turns
@@ -51,6 +57,12 @@ from roost.series.windows import check as check_window
 
 # Points, or windows, of a page; series of one.
 PAGE_ROWS, PAGE_SERIES = 16_384, 64
+# What one question has at most; points take 16 bytes each, and as much again while they are put in
+# order.
+AGGREGATES_MAX, READ_POINTS_MAX = 32, 1 << 22
+# Windows, of all aggregates, that are made where the loop is; of more it is done on a thread.  So
+# many rows of a group are kept: a row has 64 bytes, and a group ten thousand series.
+ASIDE_ROWS, KEPT_ROWS = 4096, 1 << 18
 AGGREGATES = ("count", "sum", "mean", "min", "max", "range", "stddev", "first", "last")
 # Of counters: by how much they have gone up in a window, and that by the second.
 COUNTERS = ("increase", "rate")
@@ -102,6 +114,14 @@ class _Group:
     rows: list[Table] = field(default_factory=list)
     points: list[Table] = field(default_factory=list)
     increases: list[Table] = field(default_factory=list)
+    # How many points were read, and how much there is to be put together.
+    point_count: int = 0
+    size: int = 0
+
+    def add_row(self, row: Table) -> None:
+        """Windows of a series."""
+        self.rows.append(row)
+        self.size += 1 + len(row)
 
 
 def check(query: Query) -> Query:
@@ -117,6 +137,11 @@ def check(query: Query) -> Query:
         raise BadWindow("say which series: by name= or by tag=")
     for name in query.names:
         parse_series(name)
+    if len(query.aggregates) > AGGREGATES_MAX:
+        raise BadWindow(
+            f"{len(query.aggregates)} aggregates: {AGGREGATES_MAX} at once are the most, ask for "
+            "the others by a second question"
+        )
     for it in query.aggregates:
         known = (*AGGREGATES, *COUNTERS, "median")
         if it not in known and not _PERCENTILE.fullmatch(it):
@@ -151,7 +176,9 @@ async def run(engine: Engine, query: Query) -> AsyncGenerator[list[Part], None]:
         return
     groups = [[it] for it in sids] if not query.group else await _grouped(engine, query, sids)
     windows = await edges_in_turns(query.window, query.start, query.stop, query.tz, Turns().spend)
-    count = max(1, min(PAGE_SERIES, PAGE_ROWS // len(windows)))
+    # Points that are read one by one are of one group at a time.
+    is_alone = _needs_points(query)
+    count = 1 if is_alone else max(1, min(PAGE_SERIES, PAGE_ROWS // len(windows)))
     chosen: list[list[int]] = []
     size = 0
     for group in groups:
@@ -219,21 +246,53 @@ async def _page(
                 if info is None or content is None:
                     continue  # it was deleted meanwhile
                 group.title = group.title or _title(query, info)
-                group.rows.append(await content.summed(clipped))
+                group.add_row(await content.summed(clipped))
                 if _needs_points(query):
-                    await _add_points(query, content, windows, group)
-    return [_part(query, it.title, windows, it) for it in found if it.title is not None]
+                    await _add_points(engine, query, content, windows, group)
+        for group in found:
+            if group.size - group.point_count > KEPT_ROWS and len(group.rows) > 1:
+                group.size = group.point_count
+                group.add_row(await engine.aside(partial(_together, group.rows)))
+                del group.rows[:-1]
+
+    def parts() -> list[Part]:
+        return [_part(query, it.title, windows, it) for it in found if it.title is not None]
+
+    width = len(query.aggregates) * (len(windows) if query.fill is not Fill.NONE else 1)
+    size = sum(width + len(query.aggregates) * it.size for it in found)
+    return parts() if size <= ASIDE_ROWS else await engine.aside(parts)
 
 
-async def _add_points(query: Query, content: Content, windows: Ints, group: _Group) -> None:
-    """Read the points of a series, for what is made of each of them."""
-    points = [it async for it in content.points(query.start, query.stop)]
+async def _add_points(
+    engine: Engine, query: Query, content: Content, windows: Ints, group: _Group
+) -> None:
+    """Read the points of a series, for what is made of each of them.
+
+    Raises:
+        BadWindow: with those of its group they are too many.
+
+    """
+    read: list[Table] = []
+    async for it in content.points(query.start, query.stop):
+        group.point_count += len(it)
+        group.size += len(it)
+        if group.point_count > READ_POINTS_MAX:
+            raise BadWindow(
+                f"more than {READ_POINTS_MAX} points, of which each has to be read for percentiles "
+                "and increases: ask for a shorter range, or for fewer series in a group"
+            )
+        read.append(it)
     if any(it in COUNTERS for it in query.aggregates):
         before = await content.last_point(query.start, is_number=True)
         rows = group.rows[-1]
-        group.increases.append(increases(windows, rows, joined(points, 1), before))
+
+        def counted() -> Table:
+            return increases(windows, rows, joined(read, 1), before)
+
+        is_short = sum(map(len, read)) + len(windows) <= ASIDE_ROWS
+        group.increases.append(counted() if is_short else await engine.aside(counted))
     if any(it not in (*AGGREGATES, *COUNTERS) for it in query.aggregates):
-        group.points += points
+        group.points += read
 
 
 def _title(query: Query, info: Info) -> Info:

@@ -1,25 +1,32 @@
 """Series as they are read: with what is staged for them, of one state of the trees."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from functools import partial
 
 from roost.series.content import Content
 from roost.series.draft import Spend
-from roost.series.generations import Records, Staged
+from roost.series.effects import Effects
+from roost.series.generations import ASIDE_POINTS, Records, Staged
 from roost.series.head import Head
 from roost.series.names import Tag, sids_of, tag_prefix
 from roost.series.trees import Trees
 
 # Rows of a tag that are read in one go, 256 series each.
 PAGE_SHARDS = 64
+# What it costs to look a name up, and to find out what a series has.
+NAME_ROWS, CONTENT_ROWS = 5, 15
+# Has something done on a thread, while the loop goes on.
+Aside = Callable[[Callable[[], Effects]], Awaitable[Effects]]
 
 
 class Reading:
     """Many series of one state; `trees` must not change meanwhile (`Database.view`)."""
 
-    def __init__(self, trees: Trees, spend: Spend) -> None:
+    def __init__(self, trees: Trees, spend: Spend, aside: Aside) -> None:
         """Use `open_reading`."""
         self.trees = trees
         self._spend = spend
+        self._aside = aside
         self._staged = Staged(Head(), (), ())
 
     async def load(self, records: Records) -> None:
@@ -34,7 +41,10 @@ class Reading:
         if info is None:
             return None
         state = await self.trees.read_state(sid)
-        staged = self._staged.effects(sid, state, keeps_highest=info.keeps_highest)
+        await self._spend(CONTENT_ROWS + self._staged.row_count)
+        steps = self._staged.of(sid)
+        work = partial(steps.effects, state, keeps_highest=info.keeps_highest)
+        staged = work() if steps.point_count <= ASIDE_POINTS else await self._aside(work)
         return Content(self.trees.drafts(self._spend), sid, state, staged)
 
     async def sid(self, key: bytes) -> int | None:
@@ -45,6 +55,7 @@ class Reading:
     async def named(self, name: str) -> AsyncGenerator[list[int], None]:
         """The numbers of the series of a name, with labels or without, by their labels."""
         key = name.encode()
+        await self._spend(NAME_ROWS)  # as well when there is none
         async for page in self.trees.names.pages(first=key, stop=key + b"\1"):
             await self._spend(1 + len(page))
             yield [int.from_bytes(row, "big") for _, row in page]
@@ -67,13 +78,13 @@ class Reading:
             first = page[-1][0] + b"\0"
 
 
-async def open_reading(trees: Trees, records: Records, spend: Spend) -> Reading:
+async def open_reading(trees: Trees, records: Records, spend: Spend, aside: Aside) -> Reading:
     """Series of one state of the trees.
 
     Raises:
         SeriesDamaged: something that is staged is not what was written.
 
     """
-    found = Reading(trees, spend)
+    found = Reading(trees, spend, aside)
     await found.load(records)
     return found

@@ -23,7 +23,9 @@ async def select(
 
     """
     most = SERIES_MAX if most is None else most
-    wanted = await _tagged(reading, tags) if tags else None
+    wanted = await tagged(reading, tags) if tags else None
+    if not names and len(wanted or ()) > most:
+        raise BadWindow(f"more than {most} series: ask for fewer")
     chosen: list[int] = [] if names else sorted(wanted or ())
     for text in names:
         chosen += await _named(reading, parse_series(text), wanted, most)
@@ -35,12 +37,18 @@ async def select(
         yield sid
 
 
-async def _tagged(reading: Reading, given: Sequence[Tag]) -> set[int]:
+async def tagged(reading: Reading, given: Sequence[Tag]) -> set[int]:
     """Series that have all of some tags or labels."""
     found: set[int] | None = None
     for it in given:
-        held = {sid async for page in reading.tagged(it) for sid in page}
-        found = held if found is None else found & held
+        before = found
+        # What two large sets have in common takes longer than a turn has, if it is asked at once.
+        found = {
+            sid
+            async for page in reading.tagged(it)
+            for sid in page
+            if before is None or sid in before
+        }
     return found or set()
 
 
@@ -51,7 +59,7 @@ async def _named(reading: Reading, asked: Info, wanted: set[int] | None, most: i
     for one does not read them all (100 ms a question, 2026-11-27).
     """
     if asked.labels:
-        held = await _tagged(reading, asked.labels)
+        held = await tagged(reading, asked.labels)
         wanted = held if wanted is None else wanted & held
         if len(wanted) <= LOOKED_AT_MAX:
             infos = [(sid, await reading.trees.read_info(sid)) for sid in wanted]

@@ -19,7 +19,7 @@ import msgspec
 
 from roost.series.errors import BadPoints, BadSeries, BadWindow
 from roost.series.extra import Ints, np
-from roost.series.names import Info, Tag, check_name, labels
+from roost.series.names import TAGS_MAX, Info, Tag, check_name, labels
 from roost.series.tables import TIME_MIN, TIME_STOP
 from roost.series.windows import Calendar, Fixed, Unit, Window
 
@@ -87,11 +87,13 @@ def parse_series(text: str) -> Info:
     name, brace, rest = text.partition("{")
     if not brace:
         return Info(check_name(text))
-    found, place, end = [], 0, ""
+    found, place, end = list[Tag](), 0, ""
     while end != "}":
         match = _LABEL.match(rest, place)
         if match is None:
             raise BadSeries(f'{text!r}: write labels as name{{key=value,other="a b"}}')
+        if len(found) == TAGS_MAX:
+            raise BadSeries(f"{text[:60]!r} and so on: {TAGS_MAX} labels at most")
         key, quoted, plain, end = match.groups()
         found.append(Tag(key, plain.strip() if quoted is None else _unquoted(text, quoted)))
         place = match.end()

@@ -24,7 +24,7 @@ from roost.series.engine import Engine
 from roost.series.errors import NO_SERIES, BadWindow
 from roost.series.extra import Ints, np
 from roost.series.names import Tag
-from roost.series.parts import STEP_ROWS, numbers
+from roost.series.parts import numbers, step_rows
 from roost.series.records import Batch, decode
 from roost.series.selecting import select
 from roost.series.spelling import Precision, series_text, time_texts
@@ -33,8 +33,8 @@ from roost.tasks import Tasks
 # When nothing comes for so long it is said that somebody is there.
 ALIVE_S = 10.0
 SERIES_MAX = 1000
-# A series of a record takes as long to tell as so many points; a turn tells STEP_ROWS.
-SERIES_POINTS = 30
+# A series of a record takes as long to tell as so many points in UTC; a turn tells STEP_POINTS.
+SERIES_POINTS, STEP_POINTS = 30, 1000
 T = TypeVar("T")
 
 
@@ -73,6 +73,7 @@ async def tail(
         pages = seen.pages()
         try:
             yield {}
+            point_cost = max(1, STEP_POINTS // step_rows(1, tz, unit))
             while True:
                 coming = waiting.start(_next(pages))
                 while not (await asyncio.wait((coming,), timeout=ALIVE_S))[0]:
@@ -89,8 +90,8 @@ async def tail(
                             spent = 0
                             for count, row in _rows(record, titles, wanted, tz, unit):
                                 yield row
-                                spent += SERIES_POINTS + count
-                                if spent >= STEP_ROWS:
+                                spent += SERIES_POINTS + point_cost * count
+                                if spent >= STEP_POINTS:
                                     spent = 0
                                     await asyncio.sleep(0)
                         await asyncio.sleep(0)
@@ -109,12 +110,13 @@ async def _next(pages: AsyncIterator[list[T]]) -> list[T] | None:
 def _rows(
     record: Batch, titles: Mapping[int, str], wanted: Ints, tz: tzinfo, unit: Precision | None
 ) -> Iterator[tuple[int, dict[str, object]]]:
-    """Points of a record that somebody wants, STEP_ROWS at a time; how many, and the row."""
+    """Points of a record that somebody wants, some at a time; how many, and the row."""
+    step = step_rows(1, tz, unit)
     for sid in np.intersect1d(record.sids, wanted).tolist():
         table = record.of(sid)
         assert table is not None, "it is one of them"
-        for begin in range(0, len(table), STEP_ROWS):
-            part = table.at(slice(begin, begin + STEP_ROWS))
+        for begin in range(0, len(table), step):
+            part = table.at(slice(begin, begin + step))
             times = time_texts(part.times, tz, unit)
             points = list(zip(times, numbers("value", part.values), strict=True))
             yield len(points), {"name": titles[sid], "points": points}

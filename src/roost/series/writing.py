@@ -4,7 +4,6 @@ import asyncio
 import logging
 import zlib
 from collections.abc import AsyncIterator, Callable
-from typing import TypeVar
 
 import msgspec
 
@@ -17,6 +16,7 @@ from roost.series.asked import (
     NoteAsked,
     Parameters,
     TagsAsked,
+    decoded,
     described,
     said,
 )
@@ -37,7 +37,7 @@ from roost.series.frames import (
 from roost.series.intake import Intake, Points
 from roost.series.jobs import Job
 from roost.series.line_protocol import Lines, Parser
-from roost.series.names import Info, tag
+from roost.series.names import TAGS_MAX, Info, tag
 from roost.series.queries import PAGE_SERIES
 from roost.series.retention import Policy, of_series, of_tag
 from roost.series.selecting import select
@@ -45,9 +45,9 @@ from roost.series.spelling import Precision, parse_duration, parse_series, serie
 from roost.tasks import Tasks
 
 logger = logging.getLogger(__name__)
-B = TypeVar("B")
-# What a body may be when it is unpacked; larger ones are unpacked on a thread.
-BODY_BYTES_MAX, ASIDE_BYTES = 32 << 20, 64 << 10
+# What a body may be when it is unpacked; what may come to more than a megabyte, since a byte may be
+# a thousand, is unpacked on a thread.
+BODY_BYTES_MAX, ASIDE_BYTES = 32 << 20, 1 << 10
 # Of one body; each is copied behind the one before.
 GZIP_MEMBERS_MAX = 64
 NDJSON = ((b"content-type", b"application/x-ndjson"),)
@@ -171,7 +171,11 @@ class Writing:
             RoostError: it was not done.
 
         """
-        asked = _decoded(request.body, TagsAsked)
+        asked = decoded(request.body, TagsAsked)
+        if len(asked.add) + len(asked.remove) > 2 * TAGS_MAX:
+            raise BadRequest(
+                f"{TAGS_MAX} tags to be put on and {TAGS_MAX} to be taken away at most"
+            )
         key = parse_series(asked.name).key
         added, removed = ([tag(it) for it in texts] for texts in (asked.add, asked.remove))
         info = await self._engine.tag(key, added, removed)
@@ -184,7 +188,7 @@ class Writing:
             RoostError: it was not done.
 
         """
-        asked = _decoded(request.body, DedupAsked)
+        asked = decoded(request.body, DedupAsked)
         info = parse_series(asked.series)
         wanted = msgspec.structs.replace(info, keeps_highest=asked.dedup == "max")
         return said(200, described_series(await self._engine.dedup(wanted)))
@@ -255,7 +259,7 @@ class Writing:
             RoostError: it was not done.
 
         """
-        asked = _decoded(request.body, NoteAsked)
+        asked = decoded(request.body, NoteAsked)
         await self._engine.note(_target(asked), asked.note or "")
         return said(200, msgspec.to_builtins(asked))
 
@@ -266,7 +270,7 @@ class Writing:
             RoostError: it was not done.
 
         """
-        asked = _decoded(request.body, KeepAsked)
+        asked = decoded(request.body, KeepAsked)
         target = _target(asked)
         if asked.keep is None and asked.sums:
             raise BadRequest("sums are kept for longer than points: say keep, too")
@@ -369,13 +373,6 @@ def _on_not_added(error: BaseException) -> None:
 
 def _line(value: object) -> bytes:
     return msgspec.json.encode(value) + b"\n"
-
-
-def _decoded(body: bytes, kind: type[B]) -> B:
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadRequest(f"the body is none: {error}") from error
 
 
 def _gunzipped(body: bytes) -> bytes:

@@ -6,7 +6,7 @@ sends waits while a client reads nothing.
 
 import asyncio
 import logging
-from urllib.parse import unquote
+from urllib.parse import unquote_to_bytes
 
 from starlette.types import ASGIApp, Message, Scope
 
@@ -102,7 +102,7 @@ class AsgiTaker:
             "http_version": "1.0" if turn.is_old else "1.1",
             "method": turn.method,
             "scheme": "https" if carrier.is_secure else "http",
-            "path": unquote(path) if "%" in path else path,
+            "path": unquote_to_bytes(path).decode(errors="replace") if "%" in path else path,
             "raw_path": turn.path,
             "query_string": turn.query,
             "root_path": "",

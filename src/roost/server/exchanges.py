@@ -160,4 +160,6 @@ async def _send_each(answer: Streaming, send: Send) -> None:
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     async for piece in answer.pieces:
         await send({"type": "http.response.body", "body": piece, "more_body": True})
+        # A client that reads as fast as pieces are made would have all made in one step.
+        await asyncio.sleep(0)
     await send({"type": "http.response.body", "body": b"", "more_body": False})
