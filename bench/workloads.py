@@ -131,8 +131,8 @@ def run_watch(plan: Plan) -> list[Row]:
     """Events a second to watchers of a key that many watch, on one member."""
     scale = min(1.0, plan.scale)
     counts = {
-        "watchers": int(WATCHERS * scale),
-        "hot": int(HOT_WATCHERS * scale),
+        "watchers": max(1, int(WATCHERS * scale)),
+        "hot": max(1, int(HOT_WATCHERS * scale)),
         "puts": max(20, int(HOT_PUTS * scale)),
     }
     found: dict[str, list[float]] = {kind: [] for kind in KINDS}

@@ -63,6 +63,13 @@ def test_where_roost_is_behind_is_said_and_so_is_what_was_not_measured() -> None
     assert "**0.50**" in said["rows"]
 
 
+def test_rows_stand_in_the_order_of_the_page_whenever_they_were_taken() -> None:
+    alone = replace(FAST, members=1)
+    ordered = page.in_order(Results((RUN,), (alone, LARGE, FAST)))
+    assert ordered.rows == (FAST, LARGE, alone)
+    assert ordered.runs == (RUN,)
+
+
 @pytest.mark.parametrize("change", [{"scale": 0.1}, {"rounds": 2}, {"load": 7.0}])
 def test_what_was_taken_in_a_hurry_or_beside_others_is_a_trial(change: dict[str, float]) -> None:
     assert not RUN.is_trial
