@@ -52,7 +52,7 @@ def figure(row: Row, figures: Sequence[float]) -> str:
 
 
 def in_order(results: Results) -> Results:
-    """Rows as they are listed above, whenever they were taken: puts and gets of three come first."""
+    """Rows in the order of EXPECTED, whenever they were taken."""
     place = {it: number for number, it in enumerate(EXPECTED)}
     rows = sorted(results.rows, key=lambda it: place.get((it.row, it.members), len(place)))
     return replace(results, rows=tuple(rows))
