@@ -13,7 +13,7 @@ from roost.cli.check import check
 from roost.cli.check.load import Load, Measured, put_all
 from roost.cli.exits import EXIT_FAILED, EXIT_REFUSED, EXIT_USAGE
 from roost.cli.main import main
-from roost.client import Client, Unreachable
+from roost.client import Client, ClientError, Unreachable
 from roost.client import aio as aio_client
 from roost.testing.cluster import Cluster
 
@@ -94,6 +94,14 @@ def test_every_key_is_put_once_by_no_more_clients_than_there_are() -> None:
     assert client.most == 5
     assert (len(it.took_s), it.failed_count, noted[-1]) == (99, 1, 99)
     assert "nobody is there" in str(it.first_trouble)
+
+
+def test_a_put_that_was_refused_is_told_with_the_next_step() -> None:
+    full = ClientError("RESOURCE_EXHAUSTED", "etcdserver: too many requests")
+    refused = Measured([0.1], failed_count=2, first_trouble=full, elapsed_s=1.0)
+    (verdict,) = (it for it in check.judge_perf(LOAD, refused) if it.name == "failed")
+    assert not verdict.is_good
+    assert verdict.said.startswith("2, the first: etcdserver: too many requests: nothing of it ran")
 
 
 def roost(*arguments: str) -> Result:

@@ -108,6 +108,12 @@ _UNUSABLE = (
 )  # fmt: skip
 
 
+def refusal_of(error: ClientError) -> str | None:
+    """What a member has refused, and what to do about it; None where there is nothing to add."""
+    text = _GO_PREFIX.sub("", error.text)
+    return next((it.format(text=text) for words, it in _REFUSALS.items() if words in text), None)
+
+
 def trouble_of(error: ClientError, *, speaks_tls: bool) -> Trouble:
     """What to say of an error."""
     text = _GO_PREFIX.sub("", error.text)
@@ -120,9 +126,8 @@ def trouble_of(error: ClientError, *, speaks_tls: bool) -> Trouble:
         if error.revision:
             said = f"history begins at {error.revision}: --revision {error.revision}"
         return Trouble(f"{text}: {said}", EXIT_REFUSED)
-    for words, said in _REFUSALS.items():
-        if words in text:
-            return Trouble(said.format(text=text), EXIT_REFUSED)
+    if (refusal := refusal_of(error)) is not None:
+        return Trouble(refusal, EXIT_REFUSED)
     if error.code not in _LOST:
         return Trouble(text or error.code, EXIT_REFUSED)
     if text.startswith(("etcdserver:", "roost:")):

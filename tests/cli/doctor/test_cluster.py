@@ -231,9 +231,11 @@ def test_a_store_stays_below_its_quota(db_bytes: int, quota: int, state: State) 
 
 def test_figures_of_members_are_looked_at() -> None:
     short = {**FIGURES, "roost_memory_is_short": 1.0, "roost_journal_sync_milliseconds": 11.0}
+    short["roost_queue_refused_total"] = 1868.0
     held = dataclasses.replace(answer(1), figures=short)
     found = bad(seen(held, members=[member(1)]))
-    assert [it.check.split(" of ")[0] for it in found] == ["memory", "disk syncs"]
+    assert [it.check.split(" of ")[0] for it in found] == ["memory", "queue", "disk syncs"]
+    assert found[1].found.startswith("1,868 requests were refused")
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from roost.cli.shared import (
     say_table,
     size_of,
 )
+from roost.cli.troubles import refusal_of
 from roost.client import Client
 from roost.client import aio as aio_client
 from roost.errors import RoostError
@@ -110,7 +111,7 @@ def _failures(measured: Measured) -> Verdict:
     error = measured.first_trouble
     said = f"{measured.failed_count}"
     if error is not None:
-        said += f", the first: {error}"
+        said += f", the first: {refusal_of(error) or error}"
     return Verdict("failed", said, not measured.failed_count)
 
 

@@ -15,6 +15,7 @@ LAG_ENTRIES_MAX = 1000
 CLOCK_OFF_S_MAX = 2.0
 QUOTA_PART_MAX = 0.8
 _QUOTA = "etcd_server_quota_backend_bytes"
+_QUEUE_REFUSED = "roost_queue_refused_total"
 _MEMORY_IS_SHORT, _SYNC_MS = "roost_memory_is_short", "roost_journal_sync_milliseconds"
 SYNC_MS_MAX = 10.0
 _ALARMS = {
@@ -212,8 +213,13 @@ def _figure_rows(answer: Answer) -> Iterator[Row]:
         return
     yield judge_store(endpoint, answer.status, int(figures[_QUOTA]))
     if figures.get(_MEMORY_IS_SHORT):
-        text = "fewer or smaller requests at once, or a larger limit: docs/how-to/operate.md"
+        where = place_of("memory is short")
+        text = f"fewer or smaller requests at once, or a larger limit: {where}"
         yield warned(f"memory of {endpoint}", "short: new work is refused", text)
+    if refused := int(figures.get(_QUEUE_REFUSED, 0)):
+        text = f"send less at once, or wait for answers: {place_of('too many requests')}"
+        found = f"{refused:,} requests were refused since it started: their clients had too many"
+        yield warned(f"queue of {endpoint}", found, text, refused=refused)
     sync_ms = figures.get(_SYNC_MS, 0.0)
     if sync_ms > SYNC_MS_MAX:
         text = "`roost doctor` on that machine measures its disk; give the member one of its own"
