@@ -1,7 +1,6 @@
 """Transactions that are committed in parts: as at once, and all of it or nothing."""
 
 import asyncio
-from collections.abc import Mapping
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -11,9 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from roost.database import Conflict, Limits, Operation, Refused, Transaction, optimistic
+from roost.database import Conflict, Limits, Refused, Transaction, optimistic
 from roost.database.aio import Database
-from roost.database.builtin import BUILTIN
 from roost.database.changes import Annotation, Change
 from roost.database.committing import (
     COMMIT,
@@ -313,19 +311,3 @@ def test_what_it_says_is_told_with_each_key_everywhere(tmp_path: Path) -> None:
             assert (last.tree, last.annotations) == ("", (Annotation(302, b"alone"),) * 5)
 
     with_databases(tmp_path, story)
-
-
-@pytest.mark.usefixtures("few_a_part")
-def test_a_leader_of_an_earlier_version_is_asked_as_it_was(tmp_path: Path) -> None:
-    class Earlier(Databases):
-        built_in: Mapping[str, Operation[Any, Any]] = {
-            name: it for name, it in BUILTIN.items() if it is not COMMIT_PARTS
-        }
-
-    async def story(cluster: Databases) -> None:
-        (database,) = cluster.databases.values()
-        async with database.transaction() as txn:
-            txn.tree("t").update(dict(ROWS))
-        assert await content(database) == dict(ROWS)
-
-    with_databases(tmp_path, story, size=1, kind=Earlier)

@@ -1,7 +1,7 @@
 """Many rows in one call: in parts, and all of it or nothing."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ from roost.database import (
     BadValue,
     Limits,
     OnceTaken,
-    Operation,
     OtherCodec,
     Refused,
     Transaction,
@@ -353,22 +352,6 @@ def test_a_leader_that_is_killed_leaves_all_rows_or_none(
         assert await again(partial(content, asking)) == rows
 
     with_databases(tmp_path, story)
-
-
-@pytest.mark.usefixtures("few_a_part")
-def test_a_leader_of_an_earlier_version_is_asked_as_it_was(tmp_path: Path) -> None:
-    class Earlier(Databases):
-        built_in: Mapping[str, Operation[Any, Any]] = {
-            name: it for name, it in BUILTIN.items() if it is not PUT_PARTS
-        }
-
-    async def story(cluster: Databases) -> None:
-        (database,) = cluster.databases.values()
-        rows = dict.fromkeys(range(4 * FEW), b"v")
-        await again(lambda: database.tree("rows", key=int).update(rows))
-        assert await content(database) == rows
-
-    with_databases(tmp_path, story, size=1, kind=Earlier)
 
 
 def test_asked_again_with_its_key_it_is_done_once(tmp_path: Path) -> None:

@@ -42,14 +42,6 @@ class Cluster(Databases):
     built_in: Mapping[str, Operation[Any, Any]] = {**BUILTIN, **OPERATIONS}
 
 
-class Earlier(Cluster):
-    """Members of an earlier version, which are asked for nothing in parts."""
-
-    built_in: Mapping[str, Operation[Any, Any]] = {
-        name: it for name, it in Cluster.built_in.items() if not name.endswith("_parts")
-    }
-
-
 TestDictsInParts = Dicts.TestCase
 TestCountersInParts = Counters.TestCase
 TestSetsInParts = Sets.TestCase
@@ -167,22 +159,6 @@ def test_a_leader_that_is_killed_leaves_all_of_it_or_nothing(
     }
 
     kill_amidst(tmp_path, begin, change, held, before[kind], after[kind])
-
-
-def test_a_leader_of_an_earlier_version_is_asked_as_it_was(tmp_path: Path) -> None:
-    async def story(cluster: Databases) -> None:
-        (database,) = cluster.databases.values()
-        objects = Objects(database)
-        rows = {str(it): it for it in range(5 * FEW)}
-        await again(lambda: objects.dict("a", key=str, value=int).update(rows))
-        assert await objects.dict("a", key=str, value=int).copy() == rows
-        members = objects.set("b", member=str)
-        await again(lambda: members.update(rows))
-        await again(lambda: members.intersection_update(list(rows)[3:], list(rows)[:8]))
-        assert await members.copy() == set(list(rows)[3:8])
-        assert await members.issubset(rows)
-
-    with_databases(tmp_path, story, size=1, kind=Earlier)
 
 
 def test_what_is_given_may_change_meanwhile(

@@ -12,10 +12,9 @@ from roost.objects.aio.objects import Objects
 from roost.objects.layouts import deques, lists
 from roost.objects.layouts.heads import Shape
 from roost.objects.layouts.lists import Span
-from tests.database.databases import Databases, again, with_databases
 from tests.objects.layouts.steps import all_of, done
 from tests.objects.layouts.test_rows import CountedRows
-from tests.objects.test_many import Earlier, kill_amidst, slices_of
+from tests.objects.test_many import kill_amidst, slices_of
 from tests.objects.test_sequences import Deques, Lists
 
 FEW, SLICE = 2, 6
@@ -184,23 +183,3 @@ def test_a_leader_that_is_killed_leaves_all_of_it_or_nothing(
             await objects.deque("b", value=int).extend(NUMBERS)
 
     kill_amidst(tmp_path, begin, change, content, before, after)
-
-
-def test_a_leader_of_an_earlier_version_is_asked_as_it_was(tmp_path: Path) -> None:
-    async def story(cluster: Databases) -> None:
-        (database,) = cluster.databases.values()
-        objects = Objects(database)
-        numbers = objects.list("a", value=int)
-        await again(lambda: numbers.put_slice(range(9)))
-        await numbers.extend(range(9, 12))
-        await numbers.put_slice(range(-4, 0), 4, 8)
-        await numbers.sort()
-        assert await numbers.copy() == [-4, -3, -2, -1, 0, 1, 2, 3, 8, 9, 10, 11]
-        with pytest.raises(ValueError, match="of size 7 to extended slice of size 6"):
-            await numbers.put_slice(range(7), step=2)
-        ends = objects.deque("b", value=int, maxlen=5)
-        await ends.extend(range(9))
-        await ends.extendleft(range(3))
-        assert await ends.copy() == [2, 1, 0, 4, 5]
-
-    with_databases(tmp_path, story, size=1, kind=Earlier)

@@ -29,5 +29,5 @@ def test_the_payloads_are_of_every_kind() -> None:
             kinds |= {kind for kind, _, _, _ in decode(poison.random_payload(dice))}
         except MalformedWriteSet:
             broken += 1
-    assert kinds == {1, 3, 4, 5, 6}, "decoding makes a put of a put same"
+    assert kinds == {1, 3, 4, 5, 6}, "decoding makes puts and deletes of rows"
     assert 0 < broken < 600

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from roost.store import Changes, MalformedWriteSet
 from roost.store.write_set import decode, encode_put
 
-PUT, PUT_SAME, DELETE, DELETE_RANGE, DELETE_FROM, ANNOTATION = 1, 2, 3, 4, 5, 6
+PUT, DELETE, DELETE_RANGE, DELETE_FROM, ANNOTATION = 1, 3, 4, 5, 6
 PUTS = 9
 BYTES = st.binary(max_size=9)
 TREES = st.sampled_from([0, 1, 255, 256, 65535])
@@ -36,31 +36,15 @@ RECORDS = st.one_of(
     ),
     st.builds(lambda t, k: ((DELETE_FROM, t, k, None), record(DELETE_FROM, t, k)), TREES, BYTES),
     st.builds(lambda t, v: ((ANNOTATION, t, b"", v), record(ANNOTATION, t, b"", v)), TREES, BYTES),
-    # The value is put in when it is known what came before.
-    st.builds(lambda t, k: ((PUT_SAME, t, k, None), record(PUT_SAME, t, k)), TREES, BYTES),
 )  # fmt: skip
 
 
 def read(told: list[Told]) -> list[Any]:
-    """What a dumb reader makes of it: a put same is the put before it, under another key."""
-    writes: list[Any] = []
-    value: bytes | None = None
-    for (kind, tree_id, key, data), _ in told:
-        if kind == PUT:
-            value = data
-        if kind == PUT_SAME:
-            writes.append((PUT, tree_id, key, value))
-        else:
-            writes.append((kind, tree_id, key, data))
-    return writes
+    """What a dumb reader makes of it."""
+    return [it for it, _ in told]
 
 
-def begins_with_a_put(told: list[Told]) -> list[Told]:
-    """A put same needs a put before it."""
-    return [((PUT, 3, b"k", b"v"), record(PUT, 3, b"k", b"v")), *told]
-
-
-SETS = st.lists(RECORDS, max_size=8).map(begins_with_a_put)
+SETS = st.lists(RECORDS, max_size=8)
 
 
 @given(SETS)
@@ -99,10 +83,7 @@ def test_what_changed_is_told_by_tree_and_by_annotation(told: list[Told]) -> Non
 @pytest.mark.parametrize(
     "payload",
     [
-        pytest.param(record(PUT_SAME, 1, b"key"), id="the same as nothing"),
-        pytest.param(
-            record(PUT, 1, b"a", b"v") + record(PUT_SAME, 1, b"b", b"w"), id="the same, but other"
-        ),
+        pytest.param(record(2, 1, b"key"), id="a kind that there is not"),
         pytest.param(record(DELETE, 1, b"key", b"value"), id="a deletion with a value"),
         pytest.param(record(DELETE_FROM, 1, b"key", b"stop"), id="an end where there is none"),
         pytest.param(record(ANNOTATION, 1, b"key", b"data"), id="an annotation with a key"),

@@ -27,7 +27,7 @@ from roost.member import (
     read_backup,
     shelf_at,
     unfinished,
-    write_full,
+    write_checked,
     write_increment,
 )
 from roost.moving import EtcdHeld, Given, convert, is_etcd_file, look_at
@@ -166,7 +166,7 @@ def _save(client: Client, file: Path, base: Backup | None, *, as_json: bool) -> 
         try:
             with progress(f"saving {file.name}", as_json=as_json) as shown:
                 if base is None:
-                    return write_full(file, _shown(client.snapshot(), shown))
+                    return write_checked(file, _shown(client.snapshot(), shown))
                 written = client.written_since(base.index, base.term, base.cluster_id)
                 return write_increment(file, base, _shown(written, shown))
         except ClientError as error:

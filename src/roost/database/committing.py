@@ -10,7 +10,7 @@ from collections.abc import Generator, Sequence
 from hashlib import blake2b
 from typing import TypeVar
 
-from roost.database.errors import Conflict, UnknownOperation, WriteSetTooLarge
+from roost.database.errors import Conflict, WriteSetTooLarge
 from roost.database.limits import TreeLimits
 from roost.database.operations import LongOperation, Operation
 from roost.database.optimistic import (
@@ -69,17 +69,13 @@ async def commit_there(rows: GuardedRows, asker: Asker) -> None:
     if not rows.is_short:
         reads = await READS.collect(iter(rows.reads), _as_it_is)
         done = await DONE.collect(iter(rows.done), _as_it_is)
-        try:
-            await asker.ask(
-                COMMIT_PARTS,
-                reads.parts or [READS.encode(reads.few)],
-                done.parts or [DONE.encode(done.few)],
-            )
-        except UnknownOperation:
-            pass  # the member that leads is of an earlier version: it takes all of it at once
-        else:
-            return
-    await asker.ask(COMMIT, rows.reads, rows.done)
+        await asker.ask(
+            COMMIT_PARTS,
+            reads.parts or [READS.encode(reads.few)],
+            done.parts or [DONE.encode(done.few)],
+        )
+    else:
+        await asker.ask(COMMIT, rows.reads, rows.done)
 
 
 def _as_it_is(it: T) -> T:

@@ -8,7 +8,7 @@ nothing.
 from collections.abc import Generator, Iterable, Mapping
 
 from roost.database.bounds import K, Shape, V
-from roost.database.errors import BadArgument, UnknownOperation
+from roost.database.errors import BadArgument
 from roost.database.operations import LongOperation
 from roost.database.parts import Collected, Form, pairs_of
 from roost.database.rows import Row
@@ -34,11 +34,7 @@ async def put_if_many(
     few, parts = await collect(rows, shape)
     if not parts:
         return few
-    try:
-        await asker.ask(PUT_PARTS, shape.name, shape.keys.name, shape.values.name, parts)
-    except UnknownOperation:
-        # The member that leads is of an earlier version: it takes all of them at once.
-        return [row for part in parts for row in ROWS.decode(part)]
+    await asker.ask(PUT_PARTS, shape.name, shape.keys.name, shape.values.name, parts)
     return None
 
 

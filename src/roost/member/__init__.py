@@ -50,7 +50,7 @@ from roost.member.snapshots.backup import (
     Backup,
     part_of,
     read_backup,
-    write_full,
+    write_checked,
     write_increment,
 )
 from roost.member.snapshots.bucket import Bucket
@@ -143,6 +143,6 @@ __all__ = [
     "shelf_at",
     "split_object",
     "unfinished",
-    "write_full",
+    "write_checked",
     "write_increment",
 ]

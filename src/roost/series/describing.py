@@ -7,8 +7,7 @@ A description changes nothing in what points mean; it is kept for people who ask
 builders of queries that do so for them.  What is there already is not written again, so it may be
 said each minute.
 
-Full?  METRICS_MAX metrics are described; further ones are left out.  Texts are cut.  Those that an
-older version described were not counted: there may be as many of them beside.
+Full?  METRICS_MAX metrics are described; further ones are left out.  Texts are cut.
 """
 
 from collections.abc import AsyncIterator, Iterable

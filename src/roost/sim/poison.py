@@ -27,13 +27,12 @@ from roost.store.write_set import (
     DELETE_RANGE,
     HEAD,
     PUT,
-    PUT_SAME,
     PUTS,
     encode_rows,
 )
 
 KINDS = (
-    PUT, PUT, PUT, PUT, PUT_SAME, DELETE, DELETE, DELETE_RANGE, DELETE_FROM, ANNOTATION, PUTS, PUTS
+    PUT, PUT, PUT, PUT, DELETE, DELETE, DELETE_RANGE, DELETE_FROM, ANNOTATION, PUTS, PUTS
 )  # fmt: skip
 TREES = (2, 3, 4)
 COMPARE_ENTRIES = 2000

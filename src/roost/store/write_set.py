@@ -9,7 +9,6 @@ A write set is records one after another, integers big-endian:
    11       key, then value
 
     kind 1  put           key, value
-         2  put same      key; the value is that of the last put or put same before it
          3  delete        key; no value
          4  delete range  key = first, value = stop; both inclusive-exclusive
          5  delete from   key = first, to the end of the tree; no value
@@ -21,14 +20,12 @@ A write set is records one after another, integers big-endian:
          9  puts          tree id = 0, key = b"", value = rows: puts and deletes of several trees;
                           see `puts`
 
-A transaction writes its rows as puts; 1, 2 and 3 are in logs of older versions, and 1 behind what
-changes the configuration.  `decode` checks everything, once; to it an effect is malformed, because
-what it stands for is not in these bytes.
+A transaction writes its rows as puts of kind 9; what changes the configuration has a put of kind 1
+behind it.  `decode` checks everything, once; to it an effect is malformed, because what it stands
+for is not in these bytes.
 
-Limits: what a write set takes of the disk is bounded by its own size but for two kinds.  Rows have
-a bound of their own (`columns.EXPANDED_BYTES_MAX`).  "Put same" has none: 11 bytes and a key stand
-for a whole value.  Nobody writes it any more, and no bound can be put to what logs of older
-versions may hold; only who leads writes to the log, so it takes one that lies to make use of it.
+Limits: what a write set takes of the disk is bounded by its own size, and rows have a bound of
+their own (`columns.EXPANDED_BYTES_MAX`).
 """
 
 from collections.abc import Sequence
@@ -42,7 +39,7 @@ from roost.store.puts import decode_puts, encode_puts
 from roost.store.rows import Puts
 from roost.store.runs import Run
 
-PUT, PUT_SAME, DELETE, DELETE_RANGE, DELETE_FROM, ANNOTATION = 1, 2, 3, 4, 5, 6
+PUT, DELETE, DELETE_RANGE, DELETE_FROM, ANNOTATION = 1, 3, 4, 5, 6
 ROWS: Final = 7
 EFFECT: Final = 8
 PUTS: Final = 9
@@ -83,7 +80,6 @@ def split(payload: bytes) -> list[Write | Rows | Run]:
     """
     writes: list[Write | Rows | Run] = []
     offset, end = 0, len(payload)
-    last_value: bytes | None = None
     room = EXPANDED_BYTES_MAX
     unpack = HEAD.unpack_from
     try:
@@ -96,10 +92,7 @@ def split(payload: bytes) -> list[Write | Rows | Run]:
             key = payload[offset + HEAD_BYTES : key_end]
             offset = value_end
             if kind == PUT:
-                last_value = payload[key_end:value_end]
-                writes.append((PUT, tree_id, key, last_value))
-            elif kind == PUT_SAME and last_value is not None and not value_bytes:
-                writes.append((PUT, tree_id, key, last_value))
+                writes.append((PUT, tree_id, key, payload[key_end:value_end]))
             elif kind in (DELETE, DELETE_FROM) and not value_bytes:
                 writes.append((kind, tree_id, key, None))
             elif kind == DELETE_RANGE or (kind == ANNOTATION and not key_bytes):

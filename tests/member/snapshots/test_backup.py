@@ -20,7 +20,7 @@ from roost.member.snapshots.backup import (
     entries_of,
     part_of,
     read_backup,
-    write_full,
+    write_checked,
     write_increment,
 )
 from roost.member.snapshots.files import ENTRY_HEAD
@@ -223,16 +223,16 @@ def test_a_full_backup_is_a_store_with_its_digest_or_is_not_kept(tmp_path: Path)
     content = (tmp_path / "copy.mdb").read_bytes()
     digest = hashlib.sha256(content).digest()
     path = tmp_path / "full.db"
-    made = write_full(path, [content[:100], content[100:], digest])
+    made = write_checked(path, [content[:100], content[100:], digest])
     assert (made.is_full, made.index, made.term) == (True, file.index, file.term)
     path.unlink()
     for blobs in ([content], [content, digest[:-1]], [digest], []):
         with pytest.raises(BackupDamaged):
-            write_full(path, blobs)
+            write_checked(path, blobs)
         assert not path.exists()
     path.write_bytes(b"an older one")
     with pytest.raises(BackupDamaged):
-        write_full(path, [content])
+        write_checked(path, [content])
     assert path.read_bytes() == b"an older one", "it stays until the new one was read back"
     assert sorted(it.name for it in tmp_path.iterdir()) == ["copy.mdb", "full.db", "m"]
 

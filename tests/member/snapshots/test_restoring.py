@@ -16,7 +16,7 @@ from roost.member.cluster.roster import Roster, read_configuration
 from roost.member.directory.home import open_home
 from roost.member.errors import BackupDamaged, NotAMember, RestoreRefused
 from roost.member.snapshots import restoring
-from roost.member.snapshots.backup import Backup, read_backup, write_full, write_increment
+from roost.member.snapshots.backup import Backup, read_backup, write_checked, write_increment
 from roost.member.snapshots.files import ENTRY_HEAD
 from roost.member.snapshots.restoring import Amendment, restore
 from roost.raft import HardState
@@ -57,7 +57,7 @@ class Old:
         snapshot_of(self.home, copy)
         content = copy.read_bytes()
         copy.unlink()
-        return write_full(self.root / name, [content, hashlib.sha256(content).digest()])
+        return write_checked(self.root / name, [content, hashlib.sha256(content).digest()])
 
     def since(self, base: Backup, name: str) -> Backup:
         """An increment of what was put behind a backup."""

@@ -9,7 +9,7 @@ export function bytesText(count) {
   return `${unit && value < 100 ? value.toFixed(1) : Math.round(value)} ${UNITS[unit]}`;
 }
 
-/** What a member's journal holds, and what its files take; members of older versions do not say the latter. */
+/** What a member's journal holds, and what its files take; where the latter is not known it is left out. */
 export function journalText({ first_index, last_index, journal_bytes }) {
   const entries = `${numberText(last_index - first_index + 1)} entries`;
   return journal_bytes ? `${bytesText(journal_bytes)}, ${entries}` : entries;

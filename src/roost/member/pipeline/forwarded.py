@@ -18,7 +18,7 @@ that the leader had applied when it answered:
             2 astray   it did not run: the member asked does not lead (any more)
             3 unknown  it may have taken effect; body is a name with its text
             4 full     it did not run: the leader has too many requests, or too little memory;
-                       body is a name with its text, or a text of an older version
+                       body is a name with its text
 
 A third kind of frame has u64 ids alone: of requests for which nobody waits any more at the member
 that handed them on.  It is advice, so it stands among the kinds that a member may drop.

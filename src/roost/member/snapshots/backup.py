@@ -189,14 +189,6 @@ def _named(
     return replace(held, path=final)
 
 
-def write_full(path: Path, blobs: Iterable[bytes], hear: Callable[[int], None] = _nobody) -> Backup:
-    """Save what `Maintenance.Snapshot` streams; it must end with its digest.
-
-    Raises as `write_checked`.
-    """
-    return write_checked(path, blobs, hear)
-
-
 def write_increment(path: Path, base: Backup, blobs: Iterable[bytes]) -> Backup:
     """Save what was written behind `base`.
 

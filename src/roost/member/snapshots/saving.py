@@ -15,7 +15,7 @@ import msgspec
 from roost.children import Ended, run_module
 from roost.errors import RoostError
 from roost.member.errors import BackupFailed
-from roost.member.snapshots.backup import Backup, part_of, write_full
+from roost.member.snapshots.backup import Backup, part_of, write_checked
 from roost.member.snapshots.files import Files
 
 _READ_BYTES = 1 << 20
@@ -70,7 +70,7 @@ def main() -> None:
     os.nice(19)
     _, copy, path = sys.argv
     try:
-        saved = write_full(Path(path), with_digest(Path(copy)))
+        saved = write_checked(Path(path), with_digest(Path(copy)))
     except (RoostError, OSError) as error:
         told = Told(fault=str(error))
     else:

@@ -14,7 +14,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import Any, TypeVar
 
-from roost.database import Operation, UnknownOperation
+from roost.database import Operation
 from roost.database.aio import Database, ReadTree
 from roost.database.model import Form, LongOperation
 from roost.objects.layouts.heads import HEAD, PREFIX, H, Shape, decode_head
@@ -63,12 +63,7 @@ class Handle:
         found = await form.collect(given, encode)
         if not found.parts:
             return await self._ask(few, *before, found.few, *behind)
-        try:
-            return await self._ask(many, *before, found.parts, *behind)
-        except UnknownOperation:
-            # The member that leads is of an earlier version: it takes all of them at once.
-            all_of_them = [it for part in found.parts for it in form.decode(part)]
-            return await self._ask(few, *before, all_of_them, *behind)
+        return await self._ask(many, *before, found.parts, *behind)
 
     async def _head(self, kind: type[H]) -> H:
         """Its first row; one round trip."""
