@@ -35,7 +35,7 @@ from statistics import median
 
 from bench import growing
 from bench.dictionary import measure_dictionary
-from bench.options import add_json, add_rounds, add_scale, parser_of, require_h2load
+from bench.options import add_json, add_rounds, add_scale, parser_of, require_h2load, start
 from bench.pairs import Plan
 from bench.rows import RATE, ROUNDS_MIN, Row, Run, load_results, save_results
 from bench.workloads import WORKLOADS, run_table, run_watch
@@ -193,4 +193,4 @@ def print_dictionary(
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

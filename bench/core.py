@@ -15,7 +15,7 @@ from statistics import median
 from typing import Protocol
 
 from bench.core_peer import PySyncObjTrio
-from bench.options import add_json, add_rounds, count, parser_of
+from bench.options import add_json, add_rounds, count, parser_of, start
 from roost.raft import Configuration, Core, CoreConfig, Entry, HardState, Message, Role
 
 PIPELINES = (1, 16, 256)
@@ -180,4 +180,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

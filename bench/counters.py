@@ -34,7 +34,7 @@ from typing import Any
 
 from bench.calls import PUT, VALUE, Load, find_leader, frame, h2load
 from bench.found import Found, print_found, say
-from bench.options import add_json, add_rounds, add_scale, parser_of, require_h2load
+from bench.options import add_json, add_rounds, add_scale, parser_of, require_h2load, start
 from bench.servers import END_TIMEOUT_S, START_TIMEOUT_S, Cluster, wait
 from roost.proto import counters_pb2, rpc_pb2
 from roost.testing.ports import free_ports
@@ -326,4 +326,4 @@ def _in_words(found: Found) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

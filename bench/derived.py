@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import roost
-from bench.options import add_rounds, count, parser_of
+from bench.options import add_rounds, count, parser_of, start
 from roost.database.blocking import DerivedTree
 
 WRITERS, ROUND_S, AT_ONCE = 16, 2.5, 2000
@@ -98,4 +98,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

@@ -24,7 +24,7 @@ from statistics import median
 from typing import BinaryIO, Protocol
 
 import roost
-from bench.options import add_rounds, add_scale, parser_of
+from bench.options import add_rounds, add_scale, parser_of, start
 
 THREADS, AT_ONCE, QUEUE_ROWS = 64, 1000, 1000
 ROWS = ("run", "store", "machine")
@@ -361,4 +361,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

@@ -10,7 +10,7 @@ to the better of its two ways of sending, and the median of those of the rounds.
 import json
 from statistics import median
 
-from bench.options import add_json, add_rounds, add_scale, parser_of
+from bench.options import add_json, add_rounds, add_scale, parser_of, start
 from bench.servers import ObjectsCluster, PySyncObjCluster, ToldCluster
 
 CLIENTS = (1, 10, 100, 1000)
@@ -66,4 +66,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

@@ -25,7 +25,7 @@ from pathlib import Path
 from statistics import median
 
 from bench.calls import PUT, VALUE, Load, find_leader, frame, h2load
-from bench.options import add_json, add_rounds, add_scale, parser_of, require_h2load
+from bench.options import add_json, add_rounds, add_scale, parser_of, require_h2load, start
 from bench.servers import Cluster, OperationsCluster, Told, cpu_seconds
 from roost.proto import rpc_pb2
 
@@ -154,4 +154,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

@@ -3,6 +3,7 @@
 import argparse
 import shutil
 import sys
+from collections.abc import Callable
 
 
 def parser_of(name: str, text: str | None) -> argparse.ArgumentParser:
@@ -53,3 +54,12 @@ def require_h2load() -> None:
     """End with what to install where the load generator is not."""
     if shutil.which("h2load") is None:
         sys.exit("bench needs h2load: install the package nghttp2-client")
+
+
+def start(main: Callable[[], None]) -> None:
+    """Run a program; an interrupt ends it, and what it started, without a traceback."""
+    try:
+        main()
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        sys.exit(130)

@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import median
 
 from bench import charts, growing
-from bench.options import parser_of
+from bench.options import parser_of, start
 from bench.rows import RATE, Results, Row, Run, load_results
 from bench.wan import ROUND_TRIP_S, Point, load_points
 from bench.workloads import WORKLOADS
@@ -194,4 +194,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

@@ -18,7 +18,7 @@ import time
 import uuid
 from pathlib import Path
 
-from bench.options import count, parser_of
+from bench.options import count, parser_of, start
 from roost.journal import Identity, Journal
 from roost.raft import Entry, EntryKind, HardState
 from roost.store import BOOTSTRAP_INDEX, InlineKeeper, Store, StoreConfig, Txn
@@ -138,4 +138,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

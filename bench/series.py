@@ -36,7 +36,7 @@ import numpy as np
 
 import roost.aio
 from bench.found import Found, print_found, say, timed
-from bench.options import add_json, add_rounds, add_scale, parser_of
+from bench.options import add_json, add_rounds, add_scale, parser_of, start
 from bench.series_load import (
     BEGIN_S,
     MI,
@@ -315,4 +315,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

@@ -17,7 +17,7 @@ from statistics import quantiles
 import numpy as np
 
 from bench.found import Found, print_found, say
-from bench.options import add_json, count, parser_of
+from bench.options import add_json, count, parser_of, start
 from bench.series_load import BEGIN_S, MI, Drive, driven, of_drives, values_of
 from bench.series_servers import Roost
 from roost.client import Client, series
@@ -115,4 +115,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from bench.found import Found, print_found, say
-from bench.options import add_json, count, parser_of
+from bench.options import add_json, count, parser_of, start
 from bench.series_load import BEGIN_S, MI, values_of
 from bench.series_servers import Roost
 from bench.servers import rss_bytes
@@ -77,4 +77,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

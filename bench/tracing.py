@@ -26,7 +26,7 @@ from http.client import HTTPConnection
 import grpc.aio
 
 from bench.calls import PUT, VALUE, find_leader
-from bench.options import add_rounds, count, parser_of
+from bench.options import add_rounds, count, parser_of, start
 from bench.servers import Cluster
 from roost import tracing
 from roost.flow import Flow
@@ -193,4 +193,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

@@ -32,7 +32,7 @@ from typing import cast
 
 import uvloop
 
-from bench.options import add_json, add_rounds, count, parser_of
+from bench.options import add_json, add_rounds, count, parser_of, start
 from bench.servers import Cluster
 
 _VALUE = "x" * 100
@@ -389,4 +389,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

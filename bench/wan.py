@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bench.options import count, parser_of
+from bench.options import count, parser_of, start
 from roost.errors import RoostError
 from roost.member import Member, MemberConfig
 from roost.outcome import Outcome
@@ -241,4 +241,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 
 import grpc
 
-from bench.options import add_json, count, parser_of
+from bench.options import add_json, count, parser_of, start
 from bench.servers import Cluster
 from roost.proto import rpc_pb2 as pb
 from roost.server.h2 import PREFACE
@@ -269,4 +269,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

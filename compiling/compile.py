@@ -28,7 +28,7 @@ def missing() -> str | None:
     """What is not on this machine and has to be, or None."""
     compiler = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()[0]
     if shutil.which(compiler) is None:
-        return f"a C compiler ({compiler})"
+        return f"a C compiler ({compiler}; Debian: the package gcc)"
     if not Path(sysconfig.get_paths()["include"], "Python.h").exists():
         return "Python's headers (the package python3-dev)"
     return None

@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from bench import options
 from bench.__main__ import legend
 
 from tests.benchmark.test_page import RUN
@@ -88,3 +89,15 @@ def test_beneath_a_table_stands_what_was_measured_and_that_it_is_a_trial() -> No
     assert "trial" not in legend(RUN)
     for part in ({"rounds": 1}, {"scale": 0.1}, {"load": 2.0}):
         assert "A trial: fewer than 5 rounds" in legend(replace(RUN, **part))
+
+
+def test_an_interrupt_ends_a_program_without_a_traceback() -> None:
+    def main() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as raised:
+        options.start(main)
+    assert raised.value.code == 130
+    for program in PROGRAMS:
+        text = (ROOT / "bench" / f"{program}.py").read_text()
+        assert text.endswith('if __name__ == "__main__":\n    start(main)\n'), program

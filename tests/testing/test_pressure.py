@@ -103,6 +103,7 @@ def test_nothing_is_left_of_a_campaign_that_is_ended(tmp_path: Path) -> None:
         found = family_of(process.pid)
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=60)
+        assert process.returncode == 130
     finally:
         process.kill()
         process.wait()

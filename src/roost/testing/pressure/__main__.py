@@ -130,8 +130,12 @@ def main() -> None:
 
     if not options.json:
         print(f"| {' | '.join(_HEAD)} |\n|{'---|' * len(_HEAD)}", flush=True)
-    with tempfile.TemporaryDirectory(dir=options.directory) as root:
-        found = run(plan, Path(root), say, tell)
+    try:
+        with tempfile.TemporaryDirectory(dir=options.directory) as root:
+            found = run(plan, Path(root), say, tell)
+    except KeyboardInterrupt:
+        say("")
+        sys.exit(130)
     sys.exit(1 if any(faults_of(it) for it in found) else 0)
 
 
