@@ -1,18 +1,19 @@
 """What partners say to each other: links, pages that replace, joining, and who is not believed."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 
-from roost.counters import messages, outgoing, reading, upkeep
+from roost.counters import messages, outgoing, reading, receiving, upkeep
 from roost.counters.changing import delete, increment
 from roost.counters.environment import MemoryTrees
 from roost.counters.errors import MalformedCounters, OwnerForked
 from roost.counters.exchange import Exchange, Letter
 from roost.counters.joining import Phase
-from roost.counters.messages import Heard, Hello, Message, Purpose, Refused, WantPage
+from roost.counters.messages import Head, Heard, Hello, Message, Page, Purpose, Refused, WantPage
 from roost.counters.outgoing import COMPARE_S, RETRY_S_MAX, Outgoing, Stage
-from roost.counters.rows import ROWS_MAX
+from roost.counters.rows import ROWS_MAX, PartRow
 from roost.counters.store import Store
 from tests.counters.stores import open_store
 
@@ -142,6 +143,44 @@ def test_who_missed_what_was_purged_without_him_gets_it_replaced() -> None:
     assert reading.read(two.store, ["a"]) == [10]
     deliver_all({1: one, 2: two})
     assert reading.read(two.store, ["a", "b"]) == [None, 1]
+
+
+def page_of(store: Store, epoch: bytes, base: int, names: range) -> Page:
+    """A page of all that an owner has: one of each name."""
+    parts = [PartRow(b"n%05d" % it, 0, 1, it + 1, 0) for it in names]
+    heads = [Head(epoch, base)]
+    return Page(purpose=Purpose.REPLACE, epoch=epoch, after=b"", until=b"", heads=heads,
+                epochs=[epoch], parts=parts)  # fmt: skip
+
+
+@pytest.mark.parametrize("is_retried", [True, False])
+def test_a_page_of_all_names_is_taken_over_turns(*, is_retried: bool) -> None:
+    """One without a row was one of 200,000 names that were here: a step of 0.5 s."""
+    count, epoch = 5 * receiving.STEP_NAMES, b"e" * 16
+    two = make_exchange(2)
+    for begin in range(0, count, 512):
+        increment(two.store, [(f"n{it:05}", 1) for it in range(begin, begin + 512)])
+    two.store.perform()
+    two.on_message(3, messages.encode(Hello(epoch=epoch, version=9, opening=1, nonce=1)), 0.0)
+    for kept in (range(3 * receiving.STEP_ROWS), range(0)):
+        whole = page_of(two.store, epoch, 1 << 20, kept)
+        rest: Page | None = whole
+        rows_left, steps = [len(whole.parts)], 0
+        while rest is not None:
+            rest = two.take(3, rest, 0.0)
+            steps += 1
+            rows_left.append(0 if rest is None else len(rest.parts))
+            if is_retried and steps == 2:
+                rest = whole  # no answer has come for long
+                rows_left.append(len(whole.parts))
+        assert steps >= count // receiving.STEP_NAMES
+        taken = [before - after for before, after in pairwise(rows_left)]
+        assert max(taken) <= receiving.STEP_ROWS
+        two.store.perform()
+        told = [messages.decode(it.data) for it in two.take_messages(0.0)]
+        assert [it.version for it in told if isinstance(it, Heard)][-1] == 1 << 20
+        assert two.store.digest(epoch).count == len(kept)
+        assert reading.read(two.store, ["n00000", "n01600"]) == [1 + bool(kept), 1]
 
 
 def test_an_old_state_of_a_directory_says_so_itself() -> None:

@@ -27,3 +27,14 @@ def test_few_that_are_large_are_enough() -> None:
     assert incoming.put(large, 1000)
     incoming.clear()
     assert (len(incoming), incoming.put(Arrived(1, SAID, BYTES_MAX), 1000)) == (0, True)
+
+
+def test_the_rest_of_a_message_is_taken_next() -> None:
+    incoming = Incoming()
+    first, second = Arrived(1, SAID, 10), Arrived(2, SAID, BYTES_MAX - 10)
+    assert incoming.put(first, 2)
+    assert incoming.put(second, 2)
+    assert incoming.take() == first
+    incoming.put_first(first)
+    assert [incoming.take() for _ in range(3)] == [first, second, None]
+    assert incoming.put(Arrived(1, SAID, BYTES_MAX), 1), "and no more is counted than there is"

@@ -10,7 +10,7 @@ from roost.counters.algebra import VALUE_MAX, VALUE_MIN, Part, Seen, Tombstone
 from roost.counters.changing import increment
 from roost.counters.errors import CounterStoreCorrupt, MalformedCounters, OwnerForked
 from roost.counters.messages import Changes, Head, Page, Purpose
-from roost.counters.rows import PartRow, Rows, SeenRow, TombstoneRow
+from roost.counters.rows import SEEN_TAKEN_MAX, PartRow, Rows, SeenRow, TombstoneRow
 from tests.counters.stores import open_store
 
 E, F = b"e" * 16, b"f" * 16
@@ -103,11 +103,19 @@ def test_what_is_right_comes_back() -> None:
         page(parts=[PartRow(b"a", 0, 1, 5, 0)]),
         page(parts=[PartRow(b"n", 0, 1, 5, 0)]),
         page(epoch=b"short"),
+        page(epoch=E),
+        page(purpose=Purpose.UNION),
+        page(purpose=Purpose.REPLACE),
+        page(parts=[ROW] * (messages.PAGE_ROWS_TAKEN_MAX + 1)),
+        page(tombstones=[TOMB] * (messages.PAGE_ROWS_TAKEN_MAX + 1)),
+        changes(parts=[ROW] * (messages.CHANGES_TAKEN_MAX + 1)),
+        changes(tombstones=[TOMB] * (messages.CHANGES_TAKEN_MAX + 1)),
+        changes(tombstones=[TombstoneRow(b"k", 0, 5, [SeenRow(1, 2, 3)] * (SEEN_TAKEN_MAX + 1))]),
         page(heads=[Head(b"short", 1)]),
         page(heads=[Head(E, -1)]),
         messages.Heard(b"short", 1),
     ],
-    ids=repr,
+    ids=lambda it: repr(it)[:300],
 )
 def test_what_no_partner_says_is_malformed(message: messages.Message) -> None:
     with pytest.raises(MalformedCounters):

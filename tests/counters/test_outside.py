@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -255,6 +256,9 @@ def test_what_others_say_that_they_may_not_is_refused_and_changes_nothing(tmp_pa
         assert messages.decode(await one.desk(0).visit(messages.encode(page)))
         assert await one.desk(0).read(["a"]) == [8]
         assert store.heard[store.owners.numbers[other.epoch]].version < 1 << 60
+        # A page of nobody ended all counting of its member, and was never answered.
+        with pytest.raises(MalformedCounters, match="owner"):
+            await one.desk(0).visit(messages.encode(msgspec.structs.replace(page, epoch=b"")))
         many = Changes(
             epoch=b"e" * 16, first=5, last=6, epochs=[b"%016d" % it for it in range(4096)]
         )

@@ -383,12 +383,16 @@ class Counting:
         if arrived is None:
             return
         partner = arrived.partner
-        self.counts.rows_received += messages.rows_in(arrived.message)
+        rest = None
         try:
-            exchange.take(partner, arrived.message, self.around.clock_s())
+            rest = exchange.take(partner, arrived.message, self.around.clock_s())
         except MalformedCounters as error:
             self.counts.messages_malformed += 1
             logger.warning("what member %x sends of its counters: %s", partner, error)
+        self.counts.rows_received += messages.rows_in(arrived.message)
+        if rest is not None:
+            self.counts.rows_received -= messages.rows_in(rest)
+            self._incoming.put_first(Arrived(partner, rest, arrived.size))
         link = exchange.links.get(partner)
         if link is not None and link.stage is Stage.REFUSED and link.is_forked:
             # What this member counts might be what others have as something else already.

@@ -64,6 +64,15 @@ def letter_of(partner: int, message: Message, *, is_answer: bool = False) -> Let
 
 
 @dataclass(frozen=True, slots=True)
+class Visited:
+    """What is to be answered, as soon as that step is durable, None = nothing; what is left."""
+
+    step: int
+    answer: Message | None
+    rest: Page | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class _Answer:
     step: int
     partner: int
@@ -75,7 +84,9 @@ class _Replacing:
     """Pages of an owner's that are on their way here."""
 
     base: int
-    until: bytes
+    # How far they are here; and behind which name the one began that is being taken, in steps.
+    until: bytes = b""
+    begun: bytes = b""
 
 
 class Exchange:
@@ -161,10 +172,8 @@ class Exchange:
         for link in [self.links[partner], *told] if partner in self.links else told:
             link.on_down(now_s, reason)
 
-    def visit(self, message: Message) -> tuple[int, Message | None]:
+    def visit(self, message: Message) -> "Visited":
         """Take what a member of another cluster tells of itself, or relays.
-
-        What is to be answered, as soon as that step is durable; None = nothing.
 
         Raises:
             MalformedCounters: nobody tells such a thing.
@@ -178,7 +187,7 @@ class Exchange:
         epoch = message.epoch
         if epoch == self.store.epoch or epoch in self.member_of:
             text = f"{epoch.hex()} counts in this cluster: no link to it is needed"
-            return self.store.step, Refused(epoch=epoch, text=text)
+            return Visited(self.store.step, Refused(epoch=epoch, text=text))
         named = {epoch, *(message.epochs if isinstance(message, Changes | Page) else ())}
         known = self.store.owners.numbers
         if len(known) + len(named - known.keys()) > OUTSIDE_OWNERS_MAX:
@@ -186,15 +195,15 @@ class Exchange:
         before = len(self._answers)
         if isinstance(message, Page):
             message = _only_of_owner(message)
-        self._on_source(OUTSIDE - self.store.owners.number_of(epoch), message)
+        rest = self._on_source(OUTSIDE - self.store.owners.number_of(epoch), message)
         said = self._answers[before:]
         del self._answers[before:]
         if isinstance(message, Hello) and message.name:
             self.met[epoch] = message.name
-        return self.store.step, said[-1].message if said else None
+        return Visited(self.store.step, said[-1].message if said else None, rest)
 
     def on_message(self, partner: int, data: bytes, now_s: float) -> None:
-        """Take what a partner sent.
+        """Take what a partner sent, all of it.
 
         Raises:
             MalformedCounters: it is nothing that a partner says; its connection is to end.
@@ -202,16 +211,21 @@ class Exchange:
             CounterStoreError: the store failed.
 
         """
-        self.take(partner, messages.decode(data), now_s)
+        message: Message | None = messages.decode(data)
+        while message is not None:
+            message = self.take(partner, message, now_s)
 
-    def take(self, partner: int, message: Message, now_s: float) -> None:
-        """Take a message that was decoded already; else as `on_message`."""
+    def take(self, partner: int, message: Message, now_s: float) -> Page | None:
+        """Take a message that was decoded already; else as `on_message`.
+
+        What is left of a page for which a turn has no room; it is to be taken next.
+        """
         link = self._link_of(partner, message.epoch)
         match message:
             case Hello() | Changes() | Compare():
                 self._on_source(partner, message)
             case Page(purpose=Purpose.REPLACE):
-                self._on_source(partner, message)
+                return self._on_source(partner, message)
             case Page():
                 self._on_page(partner, message)
             case WantPage(purpose=Purpose.REPLACE):
@@ -239,6 +253,7 @@ class Exchange:
                 link.on_differs()
             case Refused():
                 link.on_refused(message)
+        return None
 
     def _link_of(self, partner: int, epoch: bytes) -> Outgoing | None:
         """The link of which an answer about an owner is."""
@@ -303,14 +318,14 @@ class Exchange:
         if member_id != partner:
             raise MalformedCounters(f"{epoch.hex()} counts at member {member_id:x}")
 
-    def _on_source(self, partner: int, message: Hello | Changes | Compare | Page) -> None:
+    def _on_source(self, partner: int, message: Hello | Changes | Compare | Page) -> Page | None:
         epoch = message.epoch
         self._check_speaker(partner, epoch)
         if epoch == self.store.epoch and isinstance(message, Hello):
             raise OwnerForked(f"somebody else says to be {epoch.hex()}: a copied directory")
         if epoch in self.retired:
             self._say(partner, Refused(epoch=epoch, text=f"{epoch.hex()} was retired"))
-            return
+            return None
         try:
             match message:
                 case Hello():
@@ -323,7 +338,7 @@ class Exchange:
                 case Compare():
                     self._on_compare(partner, message)
                 case Page():
-                    self._on_replace(partner, message)
+                    return self._on_replace(partner, message)
         except OwnerForked as error:
             refused = Refused(epoch=epoch, text=str(error))
             if isinstance(message, Hello):  # and of no later opening, which this one may be before
@@ -333,6 +348,7 @@ class Exchange:
             self._say(partner, refused)
         except Overloaded:
             pass  # not answered, so it comes again
+        return None
 
     def _on_hello(self, partner: int, hello: Hello) -> None:
         if not hello.is_relayed:
@@ -368,15 +384,19 @@ class Exchange:
         if number is not None and self.store.heard[number].level < compare.version:
             self.store.heard_of(number).level = compare.version
 
-    def _on_replace(self, partner: int, page: Page) -> None:
+    def _on_replace(self, partner: int, page: Page) -> Page | None:
         base = receiving.version_in(page.heads, page.epoch)
         held = self._replacing.get(page.epoch)
         if not page.after:
-            held = self._replacing[page.epoch] = _Replacing(base, b"")
-        if held is None or (held.base, held.until) != (base, page.after):
-            return
+            held = self._replacing[page.epoch] = _Replacing(base)
+        if held is None or held.base != base or page.after not in (held.until, held.begun):
+            return None
+        page, rest = receiving.cut(self.store, page)
         receiving.receive_page(self.store, page)
         held.until = page.until
+        if rest is not None:
+            return rest
+        held.begun = page.until
         if page.until:
             taken = PageTaken(epoch=page.epoch, base=base, until=page.until)
             self._say(partner, taken)
@@ -387,6 +407,7 @@ class Exchange:
                 receiving.believe(self.store, page.epoch, base)
             receiving.adopt(self.store, [Head(page.epoch, base)], is_level=True)
             self._say(partner, Heard(page.epoch, self._heard(page.epoch)))
+        return None
 
     def _on_page(self, partner: int, page: Page) -> None:
         if page.purpose is Purpose.SEED:

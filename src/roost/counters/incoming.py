@@ -42,6 +42,11 @@ class Incoming:
         self._bytes += arrived.size
         return True
 
+    def put_first(self, arrived: Arrived) -> None:
+        """Have the rest of what was taken taken next; it has room, as it had."""
+        self._waiting.appendleft(arrived)
+        self._bytes += arrived.size
+
     def take(self) -> Arrived | None:
         """The one that came first."""
         if not self._waiting:

@@ -34,6 +34,9 @@ from roost.errors import UNDECODABLE
 MESSAGE_BYTES_MAX = BYTES_MAX + (1 << 20)
 # Of a message of another version of Roost; ours have fewer (`rows.KEYS_MAX`).
 KEYS_TAKEN_MAX = 256
+# Likewise: of an owner's changes, whose rows are taken in one step, and of a page, which may have
+# those of one name that all owners have counted.
+CHANGES_TAKEN_MAX, PAGE_ROWS_TAKEN_MAX = 1024, 1024 + OWNERS_MAX // 2
 # Of a digest: how many parts, and two sums.
 DIGEST_NUMBERS = 3
 # What is counted up to, and drawn: MessagePack itself knows no number above VERSION_MAX.
@@ -80,9 +83,9 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True, tag="changes"):
     epochs: list[Epoch]
     is_all: bool = False
     is_relayed: bool = False
-    parts: list[PartRow] = []
-    tombstones: list[TombstoneRow] = []
-    keys: list[KeyRow] = []
+    parts: Annotated[list[PartRow], msgspec.Meta(max_length=CHANGES_TAKEN_MAX)] = []
+    tombstones: Annotated[list[TombstoneRow], msgspec.Meta(max_length=CHANGES_TAKEN_MAX)] = []
+    keys: Annotated[list[KeyRow], msgspec.Meta(max_length=KEYS_TAKEN_MAX)] = []
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True, tag="page"):
@@ -100,8 +103,8 @@ class Page(msgspec.Struct, frozen=True, kw_only=True, tag="page"):
     epochs: list[Epoch]
     epoch: AnyEpoch = b""
     names_count: Number = 0
-    parts: list[PartRow] = []
-    tombstones: list[TombstoneRow] = []
+    parts: Annotated[list[PartRow], msgspec.Meta(max_length=PAGE_ROWS_TAKEN_MAX)] = []
+    tombstones: Annotated[list[TombstoneRow], msgspec.Meta(max_length=PAGE_ROWS_TAKEN_MAX)] = []
 
 
 class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello"):
@@ -275,14 +278,14 @@ def _check_changes(message: Changes) -> None:
         raise MalformedCounters("changes between two versions that are none")
     if any(not message.first < it.version <= message.last for it in rows):
         raise MalformedCounters("a change of another version than those that are told")
-    if len(message.keys) > KEYS_TAKEN_MAX:
-        raise MalformedCounters(f"{len(message.keys)} keys of requests in one message")
     owners = [it.owner for it in message.parts] + [it.deleter for it in message.tombstones]
     if any(message.epochs[it] != message.epoch for it in owners):
         raise MalformedCounters("somebody else's register among an owner's changes")
 
 
 def _check_page(message: Page) -> None:
+    if (message.purpose is Purpose.SEED) == bool(message.epoch):
+        raise MalformedCounters(f"a page of {message.purpose.value} with a wrong owner")
     keys = [it.key for it in message.parts] + [it.key for it in message.tombstones]
     if any(it <= message.after or (message.until and it > message.until) for it in keys):
         raise MalformedCounters("a name that is not between those of the page")

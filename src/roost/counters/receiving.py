@@ -21,11 +21,17 @@ first of them: registers that changed in between have later versions, and come a
 
 from dataclasses import dataclass
 
+import msgspec
+
 from roost.counters import algebra, names, rows
 from roost.counters.algebra import VERSION_MAX, Part, Tombstone
 from roost.counters.errors import MalformedCounters, OwnerForked
 from roost.counters.messages import Changes, Head, Page, Purpose
 from roost.counters.store import Store
+
+# Of a page that replaces, so many rows are taken in one step, and so many names are looked at here:
+# a page of few rows may be of all names that there are.
+STEP_ROWS, STEP_NAMES = 512, 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +110,36 @@ def _merge_tombstone(
         common = algebra.agreed_tombstone(held, tombstone)
         if common != held:
             store.stage_tombstone(key, deleter, common, before)
+
+
+def cut(store: Store, page: Page) -> tuple[Page, Page | None]:
+    """A page that replaces, as far as a step takes it, and what is left; None = nothing.
+
+    Raises:
+        CounterStoreError: it cannot be read how many names there are.
+
+    """
+    keys = sorted([*(it.key for it in page.parts), *(it.key for it in page.tombstones)])
+    known = store.layers.names(page.after, STEP_NAMES)
+    bounds = [
+        it[most - 1] for it, most in ((keys, STEP_ROWS), (known, STEP_NAMES)) if len(it) > most - 1
+    ]
+    bound = min(bounds, default=b"")
+    if not bound or (page.until and bound >= page.until):
+        return page, None
+    first = msgspec.structs.replace(
+        page,
+        until=bound,
+        parts=[it for it in page.parts if it.key <= bound],
+        tombstones=[it for it in page.tombstones if it.key <= bound],
+    )
+    rest = msgspec.structs.replace(
+        page,
+        after=bound,
+        parts=[it for it in page.parts if it.key > bound],
+        tombstones=[it for it in page.tombstones if it.key > bound],
+    )
+    return first, rest
 
 
 def receive_page(store: Store, page: Page) -> None:

@@ -31,6 +31,8 @@ EPOCH_BYTES = 16
 # Of one message; it is sent when it has as much.  More rows would hold the loop up (D14): they are
 # made, and taken, in one step of it.
 ROWS_MAX, BYTES_MAX = 256, 256 << 10
+# What a tombstone on its way says of owners: twice what a cluster lets count.
+SEEN_TAKEN_MAX = 1 << 13
 # Keys of requests that go with it: the newest.
 KEYS_MAX = 64
 REQUEST_KEY_BYTES_MAX = 128
@@ -174,7 +176,7 @@ class TombstoneRow(msgspec.Struct, frozen=True, array_like=True):
     key: bytes
     deleter: int
     version: int
-    seen: list[SeenRow]
+    seen: Annotated[list[SeenRow], msgspec.Meta(max_length=SEEN_TAKEN_MAX)]
 
 
 class Rows:

@@ -58,7 +58,7 @@ class Visiting:
             self._bytes += size
 
     def take(self, exchange: Exchange) -> int:
-        """Take the one that came first; how many rows it had.
+        """Take the one that came first, or some of it; how many rows that had.
 
         Raises:
             CounterStoreError: the store failed.
@@ -66,16 +66,23 @@ class Visiting:
         """
         if not self._asked:
             return 0
-        visit = self._asked.popleft()
-        self._bytes -= visit.size
+        visit = self._asked[0]  # whoever raises something else tells all that are there (`fail`)
         try:
-            step, answer = exchange.visit(visit.message)
+            visited = exchange.visit(visit.message)
         except (MalformedCounters, Overloaded) as error:
+            self._forget_first()
             visit.told(error)
             return 0
-        data = b"" if answer is None else messages.encode(answer)
-        self._taken.append(_Taken(step, data, visit.told))
+        if visited.rest is not None:
+            self._asked[0] = _Visit(visited.rest, visit.size, visit.told)
+            return messages.rows_in(visit.message) - messages.rows_in(visited.rest)
+        self._forget_first()
+        data = b"" if visited.answer is None else messages.encode(visited.answer)
+        self._taken.append(_Taken(visited.step, data, visit.told))
         return messages.rows_in(visit.message)
+
+    def _forget_first(self) -> None:
+        self._bytes -= self._asked.popleft().size
 
     def answer(self, durable_step: int) -> None:
         """Answer those whose step is durable."""
