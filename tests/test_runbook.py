@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -9,7 +10,11 @@ from click.testing import CliRunner
 from roost.cli.maintenance import _say_alarms
 from roost.client import Alarm
 from roost.counters.alarms import BEHIND, DIVERGE
+from roost.etcd.access import hashers
 from roost.etcd.model.alarms import KINDS
+from roost.etcd.v3 import costly, long_reads
+from roost.member import MemberConfig
+from roost.member.pipeline import reads, router
 from roost.proto import rpc_pb2 as pb
 from roost.runbook import place_of
 
@@ -77,6 +82,24 @@ def test_metrics_that_pages_send_people_to_are_there(page: str) -> None:
     assert len(known) > 100
     named = re.findall(r"`((?:roost|etcd)_\w+)", (ROOT / f"docs/how-to/{page}.md").read_text())
     assert {re.sub(r"_(bucket|sum|count)$", "", it) for it in named} <= known
+
+
+def test_lines_are_as_long_as_the_page_says() -> None:
+    page = (ROOT / PAGE).read_text()
+    part = page[page.index("\n## Too many requests\n") : page.index("\n## Watchers are behind\n")]
+    rows = dict(re.findall(r"^\| `(\w+)`[^|]*\|[^|]*\| ([^|]+) \|$", part, re.MULTILINE))
+    fields: dict[str, Any] = MemberConfig.__dataclass_fields__
+    queue = fields["queue_count_max"].default, fields["queue_bytes_max"].default >> 20
+    for metric, most in {
+        "roost_queue_refused_total": queue,
+        "roost_reads_in_line": (reads.WAITING_COUNT_MAX,),
+        "roost_long_reads": (long_reads.READS_MAX, long_reads.UNBEGUN_MAX),
+        "roost_passwords_waiting": (hashers.ADDRESS_MAX, hashers.WAITING_MAX),
+        "etcd_server_has_leader": (router.PARKED_COUNT_MAX,),
+        "roost_copies_refused_total": (costly.RUNNING_MAX, costly.WAITING_MAX),
+    }.items():
+        said = [int(it.replace(",", "")) for it in re.findall(r"[\d,]*\d", rows[metric])]
+        assert tuple(said) == most, metric
 
 
 def test_the_page_has_each_pool_of_memory() -> None:
