@@ -104,6 +104,18 @@ def test_a_put_that_was_refused_is_told_with_the_next_step() -> None:
     assert verdict.said.startswith("2, the first: etcdserver: too many requests: nothing of it ran")
 
 
+def test_whoever_finds_it_slow_is_told_where_to_read(capsys: pytest.CaptureFixture[str]) -> None:
+    for took_s, is_slow in ((0.01, False), (0.8, True)):
+        it = measured(*100 * [took_s])
+        verdicts = check.judge_perf(LOAD, it)
+        if is_slow:
+            with pytest.raises(SystemExit):
+                check._say(it, verdicts, {}, as_json=False)
+        else:
+            check._say(it, verdicts, {}, as_json=False)
+        assert ("docs/how-to/slow.md#slow" in capsys.readouterr().out) is is_slow
+
+
 def roost(*arguments: str) -> Result:
     command = arguments if arguments[0] == "bench" else ("check", *arguments)
     return CliRunner().invoke(main, command)

@@ -311,6 +311,8 @@ def _say(
         members = more.get("members")
         if isinstance(members, list):
             say_table(_rows_of(members), right=(1, 2, 3, 4))
+        if not is_good:
+            click.echo("do: what to look at, and what it means: docs/how-to/slow.md#slow")
     if not is_good:
         sys.exit(EXIT_FAILED)
 
