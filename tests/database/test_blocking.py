@@ -1,6 +1,7 @@
 """The blocking face on a real machine: safe from any thread, and nothing is left of it."""
 
 import asyncio
+import errno
 import gc
 import multiprocessing
 import os
@@ -231,8 +232,51 @@ def test_what_is_no_directory_and_no_setting_is_told_by_name_and_nothing_is_left
 
 
 @pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("/proc/x", "no directory can be made there: name another place"),
+        ("/dev/null/x", "/dev/null is no directory: move it away, or name another place"),
+        ("file/x", "file is no directory: move it away, or name another place"),
+        ("nowhere", "nowhere is no directory: move it away, or name another place"),
+        ("itself/x", "itself is no directory: move it away|a link that leads to itself"),
+        ("n" * 300, "longer than a file system takes: name a shorter one"),
+        ("/".join(["n" * 200] * 30), "longer than a file system takes: name a shorter one"),
+    ],
+)
+def test_a_place_that_no_database_can_be_in_says_so_and_what_to_do(
+    tmp_path: Path, place: str, said: str
+) -> None:
+    """It was a bare error of the system's, `[Errno 2] No such file or directory`."""
+    (tmp_path / "file").touch()
+    (tmp_path / "nowhere").symlink_to(tmp_path / "not there" / "x")
+    (tmp_path / "itself").symlink_to(tmp_path / "itself")
+    with pytest.raises(roost.BadOpening, match=said) as caught:
+        roost.open(tmp_path / place)
+    assert len(str(caught.value)) < 500
+    assert isinstance(caught.value.__cause__, OSError)
+    assert sorted(it.name for it in tmp_path.iterdir()) == ["file", "itself", "nowhere"]
+
+
+@pytest.mark.parametrize(
+    ("number", "is_its"),
+    [(errno.EACCES, True), (errno.EROFS, True), (errno.ENOSPC, False), (errno.EIO, False)],
+)
+def test_what_is_no_fault_of_the_place_stays_what_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, *, is_its: bool
+) -> None:
+    def mkdir(path: Path, *_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number), str(path))
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    with pytest.raises(roost.BadOpening if is_its else OSError, match=r"data") as caught:
+        roost.open(tmp_path / "data")
+    assert isinstance(caught.value, OSError) != is_its
+
+
+@pytest.mark.parametrize(
     ("path", "given", "error"),
     [
+        ("\udcff", {}, "is no path of a directory"),
         ("", {}, "is no path of a directory"),
         (b"data", {}, "is no path of a directory"),
         (5, {}, "is no path of a directory"),

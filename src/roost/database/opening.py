@@ -15,7 +15,7 @@ from roost.database.embedded import Bare, Builder, Embedded
 from roost.database.errors import BadOpening
 from roost.database.limits import Limits
 from roost.database.operations import Operation, Operations, by_name
-from roost.database.place import Place, Urls, place_of, remove
+from roost.database.place import Place, Urls, place_of, remove, unfit
 from roost.member.settings import make_world
 from roost.peer import BorrowedNetwork, Network
 from roost.settings import SettingsArguments
@@ -67,6 +67,9 @@ async def open_as(
             joins=place.joins,
             is_forced=place.settings.force_new_cluster,
         )
+    except OSError as error:
+        remove(place.temporary)
+        raise unfit(place.config.data_dir, error) or error from error
     except BaseException:
         remove(place.temporary)
         raise

@@ -10,6 +10,7 @@ that has lived keeps who it is: `members` and `join` are read the first time onl
 serve`, and must be given again for the ports that they name.
 """
 
+import errno
 import os
 import shutil
 import tempfile
@@ -45,6 +46,10 @@ class Place:
     is_alone: bool
     joins: bool
     temporary: Path | None
+
+
+# Of a place that is none, so many characters are told.
+_SHOWN_MAX = 200
 
 
 def place_of(
@@ -86,6 +91,9 @@ def place_of(
     except BadMemberConfig as error:
         remove(temporary)
         raise BadSetting(str(error)) from error
+    except OSError as error:
+        remove(temporary)
+        raise unfit(Path(path or ""), error) or error from error
     except BaseException:
         remove(temporary)
         raise
@@ -112,13 +120,46 @@ def _check_told(path: object, name: object, members: object) -> None:
         text = None if path is None else os.fspath(path)  # type: ignore[call-overload]  # it is what we find out
     except TypeError:
         text = b""
-    if path is not None and (not isinstance(text, str) or not text or "\0" in text):
+    if path is not None and (not isinstance(text, str) or not text or not _is_name(text)):
         raise BadOpening(f"{path!r} is no path of a directory; None = in memory")
     if not isinstance(name, str):
         raise BadOpening(f"name={name!r} is no text")
     if members is not None and not isinstance(members, Mapping):
         raise BadOpening(f"members={members!r}: a mapping of names to addresses, "
                          '{"m1": "10.0.0.1:2380", ...}')  # fmt: skip
+
+
+def _is_name(text: str) -> bool:
+    """Whether all that opens files here takes it: not what stands for bytes that are no text."""
+    try:
+        return b"\0" not in text.encode()
+    except UnicodeEncodeError:
+        return False
+
+
+# What a place can be that no database is in, and what is to be done about it.
+_UNFIT = {
+    errno.ENOENT: "no directory can be made there: name another place",
+    errno.EPERM: "no directory can be made there: name another place",
+    errno.EACCES: "this process may not write there: give user {user} the right, or name another "
+    "place",
+    errno.EROFS: "that is mounted read-only: mount it for writing, or name another place",
+    errno.EEXIST: "{named} is no directory: move it away, or name another place",
+    errno.ENOTDIR: "a part of it is no directory: name another place",
+    errno.ELOOP: "it is a link that leads to itself: remove it, or name another place",
+    errno.ENAMETOOLONG: "the name is longer than a file system takes: name a shorter one",
+}
+
+
+def unfit(path: Path, error: OSError) -> BadOpening | None:
+    """Why no database is in a directory, if it is that which an error is about."""
+    said = _UNFIT.get(error.errno or 0)
+    named = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else None
+    if said is None or named is None or not (named.is_relative_to(path) or named in path.parents):
+        return None
+    shown = str(path) if len(str(path)) <= _SHOWN_MAX else f"{str(path)[:_SHOWN_MAX]}..."
+    told = said.format(user=os.geteuid(), named=named)
+    return BadOpening(f"{shown} cannot hold a database: {told}")
 
 
 def _with_like(name: str) -> str:
