@@ -118,6 +118,12 @@ def main() -> None:
     add_json(parser)
     options = parser.parse_args()
     require_h2load()
+    if options.into:
+        # Before hours of measuring, and not behind them.
+        try:
+            load_results(options.into)
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            parser.error(f"--into: {options.into} holds no raw results: {error}")
 
     def say(text: str) -> None:
         print(f"\r{text:<79}", end="", file=sys.stderr, flush=True)

@@ -76,6 +76,17 @@ def test_what_has_no_end_or_no_figure_is_refused(
     assert fault in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("text", ["", "[]", '{"runs": [{}], "rows": []}', '{"rows": []}'])
+def test_a_file_that_holds_something_else_is_refused_before_anything_is_measured(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("bench.__main__.require_h2load", lambda: None)
+    path = tmp_path / "results.json"
+    path.write_text(text)
+    assert told(monkeypatch, "__main__", "--into", str(path)) == 2
+    assert f"--into: {path} holds no raw results" in capsys.readouterr().err
+
+
 def test_without_the_load_generator_it_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
