@@ -96,7 +96,7 @@ COMPILED_WHEEL := $(CURDIR)/build/dist
 COMPILED_SEEDS ?= 1..25 26..50 51..75 76..100 101..125 126..150 151..175 176..200
 COMPILED_SUITES := tests/raft tests/scenarios tests/journal tests/store tests/member tests/server tests/etcd \
 	tests/counters \
-	tests/fuzz tests/test_slices.py tests/test_ticker.py tests/test_fair_queue.py tests/test_flow.py tests/test_histogram.py \
+	tests/fuzz tests/test_parted.py tests/test_slices.py tests/test_ticker.py tests/test_fair_queue.py tests/test_flow.py tests/test_histogram.py \
 	tests/test_memory.py tests/test_outcome.py tests/peer tests/test_compiled.py tests/test_wheel.py
 # Not all of tests/integration: what stops members at a hundred moments, damages files and runs out
 # of things is long, and is of modules that are not compiled.

@@ -21,7 +21,7 @@ FLOORS = {
         settings
         self_signed | door | children | figures | certified | exchange | arrow | endpoint
         tls | descriptors | faces | ticker | histogram | os_errors | directories | places | lots
-        fair_queue | memory | slices | tasks
+        fair_queue | memory | parted | slices | tasks
         call | outcome | memory_limit | tracing
         flow
         proto | errors | lazy | compiled | runbook | extras
@@ -92,7 +92,7 @@ FLOORS = {
         layer | meta | catalog
         free_pages
         key_order | write_set
-        row_map | columns | puts | digest | stall | crash
+        columns | puts | digest | stall | crash
         runs | pages
         errors | rows | long_keys
     """,

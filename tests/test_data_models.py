@@ -48,6 +48,7 @@ GROUND = {
     "roost.memory",
     "roost.os_errors",
     "roost.outcome",
+    "roost.parted",
     "roost.proto",
     "roost.proto.ranges",
     "roost.runbook",

@@ -10,9 +10,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from roost.parted import PartedMap
 from roost.store import key_order
-from roost.store.key_order import KeyOrder
-from roost.store.row_map import RowMap
+from roost.store.key_order import KeyOrder, KeyValues
 from tests.steps import steps_of
 
 KEYS = st.one_of(st.binary(max_size=2), st.integers(0, 300).map(lambda it: b"%03d" % it))
@@ -27,7 +27,7 @@ class Ordering(RuleBasedStateMachine):
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(key_order, "BLOCK_COUNT_MAX", 8)
         self.patch.setattr(key_order, "_SORTED_COUNT_MIN", 3)
-        self.values = RowMap(7)
+        self.values: KeyValues = PartedMap(7)
         self.order = KeyOrder(self.values)
         self.keys: set[bytes] = set()
 
@@ -95,7 +95,7 @@ test_it_is_a_sorted_list = pytest.mark.slow(Ordering.TestCase)
 
 def test_putting_new_keys_in_order_does_not_cost_more_the_more_there_are() -> None:
     dice = random.Random(7)
-    values = RowMap()
+    values: KeyValues = PartedMap()
     order = KeyOrder(values)
     steps: list[int] = []
     for _ in range(60):

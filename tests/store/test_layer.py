@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roost.store.layer import ENTRY_BYTES, Layer, TreeLayer
-from roost.store.row_map import MISSING
+from roost.store.layer import ENTRY_BYTES, MISSING, Layer, TreeLayer
 from roost.store.write_set import ANNOTATION, DELETE, DELETE_FROM, DELETE_RANGE, PUT
 from roost.store.write_set import Write as Record
 from tests.store.stacks import KEYS, OTHER, STOPS, TREE, WRITES, Rows, Write, in_range

@@ -35,9 +35,9 @@ from roost.store.base import (
 )
 from roost.store.base_reader import BaseReader
 from roost.store.errors import DiskFull
+from roost.store.key_order import KeyValues
 from roost.store.layer import Layer, TreeLayer
 from roost.store.long_keys import LONG_KEY_BYTES, below, names_of, space_of
-from roost.store.row_map import RowMap
 
 _FULL_BYTES: Final = 1 << 20
 # So many rows are put in one call; and when as many are written, that is said.
@@ -204,7 +204,7 @@ class _Writing:
                 plain.append(key)
         self._put_plain(prefix, plain, values)
 
-    def _put_plain(self, prefix: bytes, keys: list[bytes], values: RowMap) -> None:
+    def _put_plain(self, prefix: bytes, keys: list[bytes], values: KeyValues) -> None:
         """Put rows of short keys, in the order in which pages become full."""
         # What lies behind the last was not there before: revisions and the like only ever grow.
         last = self._last_name(prefix)
@@ -221,7 +221,7 @@ class _Writing:
     def _page_count(self) -> int:
         return int(self._txn.stat(self._records)["leaf_pages"])
 
-    def _put_rows(self, prefix: bytes, keys: list[bytes], values: RowMap, last: bytes) -> None:
+    def _put_rows(self, prefix: bytes, keys: list[bytes], values: KeyValues, last: bytes) -> None:
         self._cursor.putmulti(self._sealed(prefix, keys, values, last))
         self._count_row(len(keys))
 
@@ -231,7 +231,7 @@ class _Writing:
             self._on_rows(self._row_count)
 
     def _sealed(
-        self, prefix: bytes, keys: list[bytes], values: RowMap, last: bytes
+        self, prefix: bytes, keys: list[bytes], values: KeyValues, last: bytes
     ) -> Iterator[tuple[bytes, bytes]]:
         held, record_hash, total = self._txn.get, digest.record_hash, self.total
         for key in keys:

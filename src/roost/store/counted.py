@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from roost.store.census import Census, MiscountError, Ranks, TooFar
+from roost.store.key_order import KeyValues
 from roost.store.layer import FEW_MAX, Layer, TreeLayer
 from roost.store.long_keys import Cut
-from roost.store.row_map import RowMap
 from roost.store.view import View
 from roost.store.walk import PASSED_MAX
 
@@ -89,7 +89,7 @@ class Counted:
         if was_done and not self.is_done:
             self.on_work()
 
-    def _note_few(self, values: RowMap, growth: int) -> None:
+    def _note_few(self, values: KeyValues, growth: int) -> None:
         """Note keys; where none goes, growth may say that none comes, or that all do."""
         if growth == len(values):
             note_born = self._census.note_born

@@ -20,9 +20,8 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from roost.store.layer import Layer
+from roost.store.layer import MISSING, Layer
 from roost.store.long_write import LongChanges
-from roost.store.row_map import MISSING
 from roost.store.view import View
 from roost.store.write_set import (
     ANNOTATION,

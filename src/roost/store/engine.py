@@ -12,9 +12,8 @@ from pathlib import Path
 from roost.directories import sync_directory
 from roost.store.base_writer import BaseWriter
 from roost.store.digest import DIGEST_ENTRIES
-from roost.store.layer import Layer
+from roost.store.layer import MISSING, Layer
 from roost.store.long_write import Assembly, is_effect
-from roost.store.row_map import MISSING
 from roost.store.snapshot import make_copy
 
 

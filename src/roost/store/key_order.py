@@ -15,12 +15,15 @@ from collections.abc import Iterator
 from itertools import accumulate
 from typing import Final
 
-from roost.store.row_map import RowMap
+from roost.parted import PartedMap
 
 BLOCK_COUNT_MAX = 1024
 FRESH_COUNT_MAX: Final = 2048
 # From so many new keys a block on blocks are sorted, below keys are inserted one by one.
 _SORTED_COUNT_MIN = 32
+
+# What keys are set to; None = "deleted here".
+KeyValues = PartedMap[bytes, bytes | None]
 
 
 class KeyOrder:
@@ -28,7 +31,7 @@ class KeyOrder:
 
     __slots__ = ("_blocks", "_firsts", "_placed_count", "_values")
 
-    def __init__(self, values: RowMap) -> None:
+    def __init__(self, values: KeyValues) -> None:
         """None is placed yet."""
         self._values = values
         # How many stand in blocks: the first of `values`, as it remembers them.

@@ -9,12 +9,13 @@ is hidden.
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from enum import Enum
 from itertools import islice, repeat
 from typing import Final
 
+from roost.parted import PartedMap
 from roost.store.columns import Rows
-from roost.store.key_order import BLOCK_COUNT_MAX, FRESH_COUNT_MAX, KeyOrder
-from roost.store.row_map import MISSING, Found, RowMap
+from roost.store.key_order import BLOCK_COUNT_MAX, FRESH_COUNT_MAX, KeyOrder, KeyValues
 from roost.store.runs import Run
 from roost.store.write_set import (
     ANNOTATION,
@@ -35,6 +36,13 @@ SURVEY_COUNT, FEW_MAX = 4000, 200
 DROPPED_COUNT: Final = 4000
 
 
+class _Missing(Enum):
+    MISSING = "missing"
+
+
+MISSING: Final = _Missing.MISSING
+# A value, None for "deleted here", or MISSING for "ask the layer below".
+Found = bytes | None | _Missing
 # From the first key on and before the stop; None = to the end.
 KeyRange = tuple[bytes, bytes | None]
 
@@ -48,7 +56,7 @@ class TreeLayer:
         """Know nothing."""
         # Whoever sets a value, or None for "deleted here", does so in this map; a key goes away by
         # `drop` alone.
-        self.values = RowMap()
+        self.values: KeyValues = PartedMap()
         # Only `hide` changes them; where each begins stands beside them.
         self.ranges: list[KeyRange] = []
         self._begins: list[bytes] = []
@@ -70,7 +78,7 @@ class TreeLayer:
 
     def get(self, key: bytes) -> Found:
         """A value, None for "deleted here", MISSING for "ask the layer below"."""
-        value = self.values.get(key)
+        value = self.values.get(key, MISSING)
         if value is MISSING and self.ranges and self.hides(key):
             return None
         return value
@@ -169,7 +177,7 @@ class TreeLayer:
     def take_all(self) -> "Old":
         """Hand over all keys, values and ranges, for somebody to free; nothing is known here."""
         values, order, ranges, begins = self.values, self._order, self.ranges, self._begins
-        self.values, self._order, self.ranges, self._begins = RowMap(), None, [], []
+        self.values, self._order, self.ranges, self._begins = PartedMap(), None, [], []
         return Old(values, [] if order is None else order.take_blocks(), ranges, begins)
 
     def cover(self, above: "TreeLayer") -> None:
@@ -187,7 +195,7 @@ class Old:
 
     def __init__(
         self,
-        values: RowMap,
+        values: KeyValues,
         blocks: list[list[bytes]],
         ranges: list[KeyRange],
         begins: list[bytes],

@@ -7,9 +7,9 @@ from roost.store.base_reader import BaseReader
 from roost.store.catalog import CATALOG_ID, FIRST_TREE_ID, LAST_TREE_ID, Tree, check_name
 from roost.store.columns import EXPANDED_BYTES_MAX, Column, Rows, cost_of, encode, make_rows
 from roost.store.errors import TooManyTrees
+from roost.store.key_order import KeyValues
 from roost.store.layer import ENTRY_BYTES, Layer
 from roost.store.puts import repeats
-from roost.store.row_map import RowMap
 from roost.store.rows import Puts
 from roost.store.view import View
 from roost.store.write_set import (
@@ -43,7 +43,7 @@ class _Written(Puts):
 
     __slots__ = ("held",)
 
-    def __init__(self, tree_id: int, held: RowMap) -> None:
+    def __init__(self, tree_id: int, held: KeyValues) -> None:
         super().__init__(tree_id, [], [])
         self.held = held
 

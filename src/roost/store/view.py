@@ -5,9 +5,8 @@ from typing import Final
 
 from roost.compiled import mypyc_attr
 from roost.store.base_reader import BaseReader
-from roost.store.layer import Layer, TreeLayer
+from roost.store.layer import MISSING, Layer, TreeLayer
 from roost.store.long_keys import Cut, after_all
-from roost.store.row_map import MISSING
 
 _Row = tuple[bytes, bytes | Cut | None]
 _INSIDE: Final = Cut.INSIDE
@@ -164,7 +163,7 @@ class View:
         for layer in self._layers:
             tree = layer.trees.get(tree_id)
             if tree is not None:
-                value = tree.values.get(key)
+                value = tree.values.get(key, MISSING)
                 if value is not MISSING:
                     return value
                 if tree.ranges and tree.hides(key):
@@ -176,7 +175,7 @@ class View:
         for layer in self._layers:
             tree = layer.trees.get(tree_id)
             if tree is not None:
-                value = tree.values.get(key)
+                value = tree.values.get(key, MISSING)
                 if value is not MISSING:
                     return value is not None
                 if tree.ranges and tree.hides(key):

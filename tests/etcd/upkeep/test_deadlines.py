@@ -1,11 +1,16 @@
 """Deadlines against a dumb model: never early, whatever the clock does."""
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from roost.etcd.upkeep.deadlines import STEP_S_MAX, Deadlines
+from roost.etcd.upkeep.deadlines import SLICE_ROWS, STEP_S_MAX, Deadlines
+from tests.steps import steps_of
+
+LATE_S = 0.02
 
 
 class Clock(RuleBasedStateMachine):
@@ -25,10 +30,20 @@ class Clock(RuleBasedStateMachine):
         self.deadlines.advance()
         self.usable_s += min(seconds, STEP_S_MAX)
 
-    @rule(name=st.sampled_from([b"a", b"b", b"c"]), seconds=st.floats(0, 10))
+    @rule(
+        name=st.sampled_from([b"a", b"b", b"c"]),
+        seconds=st.one_of(st.floats(0, 10), st.floats(0, 1e6), st.sampled_from([8.0, 16.0, 0.5])),
+    )
     def extend(self, name: bytes, seconds: float) -> None:
         self.deadlines.extend(name, seconds)
         self.model[name] = max(self.model.get(name, 0.0), self.usable_s + seconds)
+
+    @rule()
+    def clear(self) -> None:
+        self.deadlines.clear()
+        self.model.clear()
+        while self.deadlines.free(2):
+            pass
 
     @rule(name=st.sampled_from([b"a", b"b", b"c"]))
     def forget(self, name: bytes) -> None:
@@ -36,11 +51,22 @@ class Clock(RuleBasedStateMachine):
         self.model.pop(name, None)
 
     @precondition(lambda self: self.model)
-    @rule()
-    def take(self) -> None:
-        for name in self.deadlines.take_due(10):
+    @rule(count_max=st.integers(1, 3), left=st.integers(0, 2))
+    def take(self, count_max: int, left: int) -> None:
+        self.deadlines.look_through(left)
+        due = self.deadlines.take_due(count_max)
+        late = {it for it, at_s in self.model.items() if at_s < self.usable_s - LATE_S}
+        for name in due:
             assert self.model[name] <= self.usable_s + 1e-6
             self.forget(name)
+        assert len(due) == count_max or late <= set(due), "late by a slot at most"
+
+    @rule(seconds=st.floats(0, 1e4))
+    def pass_much_time(self, seconds: float) -> None:
+        """As far as that can be: a clock that jumps is a step of its."""
+        self.clock_s += seconds
+        self.deadlines.advance()
+        self.usable_s += min(seconds, STEP_S_MAX)
 
     @invariant()
     def agrees(self) -> None:
@@ -53,3 +79,42 @@ class Clock(RuleBasedStateMachine):
 
 TestClock = Clock.TestCase
 TestClock.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+
+
+def test_no_call_is_long_however_many_there_are() -> None:
+    """Half of a million were forgotten, or all were renewed: one call took 0.35 s."""
+    clock_s, count, few = 0.0, 4 * SLICE_ROWS, 100
+    deadlines = Deadlines(lambda: clock_s)
+    names = [b"%05d" % number for number in range(count)]
+
+    def steps_with_each(call: Callable[[bytes], None], of: list[bytes]) -> int:
+        """The most that a hundred calls take."""
+        begins = range(0, len(of), few)
+        return max(steps_of(lambda: list(map(call, of[at : at + few]))) for at in begins)  # noqa: B023 - at once
+
+    steps = [steps_with_each(lambda it: deadlines.extend(it, 30), names)]
+    clock_s = 0.5
+    steps.append(steps_with_each(lambda it: deadlines.extend(it, 31), names))
+    kept, gone = names[::8], [it for it in names if it not in set(names[::8])]
+    steps.append(steps_with_each(deadlines.forget, gone))
+    assert max(steps) < few * 60
+    for name in gone:
+        deadlines.extend(name, 29.5)
+        deadlines.extend(name, 31)
+    while clock_s < 30.5:
+        clock_s += STEP_S_MAX
+        deadlines.advance()
+    turns, has_more = 0, [True]
+    while has_more[-1]:
+        assert (
+            steps_of(lambda: has_more.append(deadlines.look_through(SLICE_ROWS))) < 40 * SLICE_ROWS
+        )
+        turns += 1
+    assert turns >= count // SLICE_ROWS
+    assert deadlines.take_due(10) == [], "all were renewed"
+    clock_s += STEP_S_MAX
+    found: set[bytes] = set()
+    while due := deadlines.take_due(100):
+        assert not found & set(due), "named again in a second"
+        found |= set(due)
+    assert found == {*kept, *gone}

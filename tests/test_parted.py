@@ -9,12 +9,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from roost.store.row_map import MISSING, PART_COUNT_MAX, RowMap
+from roost.parted import PART_COUNT_MAX, PartedMap
 
 KEYS = st.integers(0, 60).map(b"%d".__mod__)
 VALUES = st.one_of(st.none(), st.binary(max_size=2))
 ROWS = st.lists(st.tuples(KEYS, VALUES), max_size=12)
 PART_COUNT: Final = 5
+Map = PartedMap[bytes, bytes | None]
 
 
 class Mapped(RuleBasedStateMachine):
@@ -22,7 +23,7 @@ class Mapped(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.map = RowMap(PART_COUNT)
+        self.map: Map = PartedMap(PART_COUNT)
         self.model: dict[bytes, bytes | None] = {}
 
     @rule(key=KEYS, value=VALUES)
@@ -36,7 +37,7 @@ class Mapped(RuleBasedStateMachine):
 
     @rule(rows=ROWS, count_max=st.sampled_from([2, 100]))
     def cover(self, rows: list[tuple[bytes, bytes | None]], count_max: int) -> None:
-        above = RowMap(count_max)
+        above: Map = PartedMap(count_max)
         above.update(rows)
         self.map.cover(above)
         self.model.update(above.items())
@@ -68,7 +69,7 @@ class Mapped(RuleBasedStateMachine):
         assert len(self.map) == len(self.model)
         for number in range(61):
             key = b"%d" % number
-            assert self.map.get(key) == self.model.get(key, MISSING)
+            assert self.map.get(key, ...) == self.model.get(key, ...)
             assert (key in self.map) == (key in self.model)
             if key in self.model:
                 assert self.map[key] == self.model[key]
@@ -86,7 +87,7 @@ test_it_is_a_dictionary = Mapped.TestCase
 
 def test_no_part_moves_many_keys_however_many_there_are() -> None:
     dice = random.Random(7)
-    rows = RowMap()
+    rows: Map = PartedMap()
     for _ in range(100):
         rows.update((dice.randbytes(8), b"") for _ in range(4000))
     for _ in range(PART_COUNT_MAX + 1):
