@@ -1,6 +1,8 @@
 """Questions against brute force: windows, fills and groups of points in blocks and staged."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, tzinfo
 from typing import Any, TypeVar
@@ -40,6 +42,7 @@ from roost.series.staging import append, freeze
 from roost.series.tables import Ranges
 from roost.series.trees import Trees
 from roost.series.windows import Calendar, Fixed, Unit, Window, edges
+from roost.testing.patience import PATIENCE_S
 from tests.series.memory_trees import Member, here
 
 T = TypeVar("T")
@@ -466,6 +469,38 @@ def test_many_points_that_are_staged_are_put_in_order_on_a_thread(
     monkeypatch.setattr(reading_module, "ASIDE_POINTS", 39)
     assert asyncio.run(story()) == 40
     assert asides == [1]
+
+
+def test_who_is_slow_to_take_a_page_keeps_that_and_nothing_of_what_it_was_read_from() -> None:
+    """Of half a million staged points each of a crowd that read nothing kept a copy, 8 MiB."""
+    held: list[Any] = []
+
+    class Noting(Asked):
+        async def __aenter__(self) -> Any:
+            reading = await super().__aenter__()
+            held.append(weakref.ref(reading))
+            return reading
+
+    async def story() -> None:
+        count = 3 * PAGE_ROWS
+        member = Member()
+        told = member.run(declare, [Info("s")])
+        for begin in range(0, count, PAGE_ROWS):
+            times = BEGIN + np.arange(begin, begin + PAGE_ROWS)
+            record = batch(np.full(PAGE_ROWS, told.sids[0]), times, times.astype(float))
+            member.run(append, told.epoch, encode_batch(record))
+        query = Query(names=("s",), start=BEGIN, stop=BEGIN + HOUR)
+        rows = 0
+        async for page in run(Noting(member), query):  # type: ignore[arg-type]  # a fake
+            rows += len(page[0].times)
+            while any(it() is not None for it in held):  # iterators are closed in turns to come
+                gc.collect()
+                await asyncio.sleep(0)
+            base = page[0].times.base
+            assert base is None or len(base) <= 2 * PAGE_ROWS
+        assert rows == count
+
+    asyncio.run(asyncio.wait_for(story(), PATIENCE_S))
 
 
 def test_a_series_counts_where_turns_are_counted() -> None:

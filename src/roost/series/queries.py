@@ -21,8 +21,8 @@ Full?  AGGREGATES_MAX are asked for at once.  Of what is made of each point, a s
 has READ_POINTS_MAX.
 
 Merged by a tag (`group`), series with one value of it are one: counts, sums, means, extremes and
-deviations exactly so.  Increases and rates are added
-up.  First and last are refused there, for what is summed up has no times.
+deviations exactly so.  Increases and rates are added up.  First and last are refused there, for
+what is summed up has no times.
 """
 
 import re
@@ -49,7 +49,7 @@ from roost.series.summaries import (
     SUM,
     deviations,
     means,
-    merged,
+    together,
 )
 from roost.series.tables import TIME_MIN, TIME_STOP, Ranges, Table, joined
 from roost.series.windows import Window, edges_in_turns
@@ -57,11 +57,10 @@ from roost.series.windows import check as check_window
 
 # Points, or windows, of a page; series of one.
 PAGE_ROWS, PAGE_SERIES = 16_384, 64
-# What one question has at most; points take 16 bytes each, and as much again while they are put in
-# order.
+# What one question has at most; points take 16 bytes each, while they are put in order twice that.
 AGGREGATES_MAX, READ_POINTS_MAX = 32, 1 << 22
-# Windows, of all aggregates, that are made where the loop is; of more it is done on a thread.  So
-# many rows of a group are kept: a row has 64 bytes, and a group ten thousand series.
+# Windows, of all aggregates, that are made where the loop is; more are made on a thread.  So many
+# rows of a group are kept: a row has 64 bytes, and a group ten thousand series.
 ASIDE_ROWS, KEPT_ROWS = 4096, 1 << 18
 AGGREGATES = ("count", "sum", "mean", "min", "max", "range", "stddev", "first", "last")
 # Of counters: by how much they have gone up in a window, and that by the second.
@@ -138,10 +137,7 @@ def check(query: Query) -> Query:
     for name in query.names:
         parse_series(name)
     if len(query.aggregates) > AGGREGATES_MAX:
-        raise BadWindow(
-            f"{len(query.aggregates)} aggregates: {AGGREGATES_MAX} at once are the most, ask for "
-            "the others by a second question"
-        )
+        raise BadWindow(f"{len(query.aggregates)} aggregates: ask for {AGGREGATES_MAX} at a time")
     for it in query.aggregates:
         known = (*AGGREGATES, *COUNTERS, "median")
         if it not in known and not _PERCENTILE.fullmatch(it):
@@ -167,8 +163,7 @@ async def run(engine: Engine, query: Query) -> AsyncGenerator[list[Part], None]:
 
     """
     check(query)
-    async with engine.reading() as reading:
-        sids = [it async for it in select(reading, query.names, query.tags)]
+    sids = await _selected(engine, query)
     if query.window is None:
         for sid in sids:
             async for page in _points(engine, query, sid):
@@ -177,8 +172,8 @@ async def run(engine: Engine, query: Query) -> AsyncGenerator[list[Part], None]:
     groups = [[it] for it in sids] if not query.group else await _grouped(engine, query, sids)
     windows = await edges_in_turns(query.window, query.start, query.stop, query.tz, Turns().spend)
     # Points that are read one by one are of one group at a time.
-    is_alone = _needs_points(query)
-    count = 1 if is_alone else max(1, min(PAGE_SERIES, PAGE_ROWS // len(windows)))
+    most = 1 if _needs_points(query) else PAGE_SERIES
+    count = max(1, min(most, PAGE_ROWS // len(windows)))
     chosen: list[list[int]] = []
     size = 0
     for group in groups:
@@ -191,28 +186,45 @@ async def run(engine: Engine, query: Query) -> AsyncGenerator[list[Part], None]:
         yield await _page(engine, query, windows, chosen)
 
 
+async def _selected(engine: Engine, query: Query) -> list[int]:
+    async with engine.reading() as reading:
+        return [it async for it in select(reading, query.names, query.tags)]
+
+
 async def _points(engine: Engine, query: Query, sid: int) -> AsyncIterator[Part]:
-    """The points of one series, in pages of which each is of one state."""
+    """The points of one series, in pages of which each is of one state.
+
+    While one is taken nothing is kept of what it was read from, which may be much (`staging`).
+    """
     start, is_first = query.start, True
     while start < query.stop:
-        tables, count, is_over = [], 0, True
-        async with engine.reading() as reading:
-            info = await reading.trees.read_info(sid)
-            content = await reading.content(sid)
-            if info is None or content is None:
-                return
-            async for it in content.points(start, query.stop):
-                tables.append(it)
-                count += len(it)
-                if count >= PAGE_ROWS:
-                    is_over = False
-                    break
-        table = joined(tables, 1)
-        if len(table) or is_first:
-            yield Part(info.name, info.labels, ("value",), table.times, table.columns)
-        if is_over:
+        part, start = await _points_page(engine, query, sid, start)
+        if part is None:
             return
-        start, is_first = int(table.times[-1]) + 1, False
+        if len(part.times) or is_first:
+            yield part
+        is_first = False
+
+
+async def _points_page(
+    engine: Engine, query: Query, sid: int, start: int
+) -> tuple[Part | None, int]:
+    """A page of points from a time on, and up to which; None = there is no such series any more."""
+    tables, count, stop = list[Table](), 0, query.stop
+    async with engine.reading() as reading:
+        info = await reading.trees.read_info(sid)
+        content = await reading.content(sid)
+        if info is None or content is None:
+            return None, stop
+        async for it in content.points(start, query.stop):
+            # A piece is seen through a larger table, which would be kept with it.
+            tables.append(Table(it.times.copy(), it.columns.copy()))
+            count += len(it)
+            if count >= PAGE_ROWS:
+                stop = int(it.times[-1]) + 1
+                break
+    table = joined(tables, 1)
+    return Part(info.name, info.labels, ("value",), table.times, table.columns), stop
 
 
 async def _grouped(engine: Engine, query: Query, sids: Sequence[int]) -> list[list[int]]:
@@ -252,7 +264,7 @@ async def _page(
         for group in found:
             if group.size - group.point_count > KEPT_ROWS and len(group.rows) > 1:
                 group.size = group.point_count
-                group.add_row(await engine.aside(partial(_together, group.rows)))
+                group.add_row(await engine.aside(partial(together, group.rows)))
                 del group.rows[:-1]
 
     def parts() -> list[Part]:
@@ -303,30 +315,19 @@ def _title(query: Query, info: Info) -> Info:
     return Info(info.name if len(query.names) == 1 else "", [Tag(query.group, value)])
 
 
-def _together(rows: Sequence[Table]) -> Table:
-    """Windows of several series as those of one."""
-    if len(rows) == 1:
-        return rows[0]
-    both = joined([it for it in rows if len(it)] or list(rows[:1]), 7)
-    both = both.at(np.argsort(both.times, kind="stable"))
-    return merged(both, both.times)
-
-
 def _needs_points(query: Query) -> bool:
     return any(it not in AGGREGATES for it in query.aggregates)
 
 
 def _part(query: Query, title: Info, windows: Ints, group: _Group) -> Part:
-    rows, points = _together(group.rows), joined(group.points, 1)
+    rows, points = together(group.rows), joined(group.points, 1)
     places = rows.times
-    values = np.array(
-        [
-            _increases(it, query, windows, group)
-            if it in COUNTERS
-            else _column(it, windows, rows, points)
-            for it in query.aggregates
-        ]
-    )
+    columns = [
+        _increases(it, query, windows, group) if it in COUNTERS
+        else _column(it, windows, rows, points)
+        for it in query.aggregates
+    ]  # fmt: skip
+    values = np.array(columns)
     values = values.reshape(len(query.aggregates), len(places))
     if query.fill is not Fill.NONE:
         values = _filled(query, values, places, len(windows) - 1)

@@ -17,8 +17,10 @@ see it; a range with nothing else has no row.  Infinities go by the rules of IEE
 signs a sum is NaN, with one of them so are the squares.
 """
 
+from collections.abc import Sequence
+
 from roost.series.extra import Floats, Ints, np
-from roost.series.tables import Table, empty
+from roost.series.tables import Table, empty, joined
 
 COUNT, SUM, SQUARES, LEAST, MOST, FIRST, LAST = range(7)
 COLUMN_COUNT = 7
@@ -68,6 +70,15 @@ def merged(rows: Table, places: Ints) -> Table:
     columns[MOST] = np.maximum.reduceat(held[MOST], begins)
     columns[FIRST], columns[LAST] = held[FIRST][begins], held[LAST][begins + spans - 1]
     return Table(places[begins], columns)
+
+
+def together(rows: Sequence[Table]) -> Table:
+    """Ranges of several series as those of one."""
+    if len(rows) == 1:
+        return rows[0]
+    both = joined([it for it in rows if len(it)] or list(rows[:1]), COLUMN_COUNT)
+    both = both.at(np.argsort(both.times, kind="stable"))
+    return merged(both, both.times)
 
 
 def means(rows: Table) -> Floats:
