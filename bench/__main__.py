@@ -21,7 +21,6 @@ values have 100 bytes where nothing else is said, and all runs are bounded by co
     bulk grow memory disk restart     a store that grows to a million keys; taken together
 """
 
-import argparse
 import json
 import os
 import platform
@@ -114,7 +113,6 @@ def main() -> None:
     add_scale(parser, "requests, keys and watchers")
     parser.add_argument("--into", type=Path, help="a file of raw results, such as %(prog)s keeps")
     parser.add_argument("--dictionary", action="store_true", help="PySyncObj beside it instead")
-    parser.add_argument("--no-dictionary", action="store_true", help=argparse.SUPPRESS)
     add_json(parser)
     options = parser.parse_args()
     require_h2load()

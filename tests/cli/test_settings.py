@@ -165,6 +165,14 @@ def test_etcds_sample_configuration_starts_a_member(tmp_path: Path) -> None:
     assert versions_of(settings) == ("TLS1.2", "TLS1.3")
 
 
+@pytest.mark.parametrize("given", [-1, 1, 512, (64 << 20) - 1])
+def test_a_memory_that_no_member_can_live_with_is_refused(given: int) -> None:
+    """It was started with 512 that were meant as megabytes, and refused all that was asked."""
+    with pytest.raises(BadSetting, match=rf"^--max-memory-bytes={given}: at least 67108864 bytes"):
+        make_world(Settings(max_memory_bytes=given))
+    make_world(Settings(max_memory_bytes=64 << 20))
+
+
 # As Go's crypto/tls names them, without those that no OpenSSL of today has (RC4, 3DES).
 GO_CIPHERS = (
     "TLS_RSA_WITH_AES_128_CBC_SHA",

@@ -11,6 +11,9 @@ from roost.settings import BadSetting, Settings
 from roost.settings.certificates import peer_tls
 from roost.settings.urls import check_peer_url, parse_initial_cluster, told_to_clients
 
+# What a member takes that has nothing to do.
+MEMORY_BYTES_MIN = 64 << 20
+
 
 def member_config(settings: Settings) -> MemberConfig:
     """Turn settings into a member's configuration.
@@ -65,8 +68,12 @@ def make_world(settings: Settings) -> World:
     """
     if settings.segment_bytes < SEGMENT_BYTES_MIN:
         raise BadSetting(f"--segment-bytes={settings.segment_bytes}: at least {SEGMENT_BYTES_MIN}")
-    if settings.max_memory_bytes < 0:
-        raise BadSetting(f"--max-memory-bytes={settings.max_memory_bytes}: 0, or a number of bytes")
+    if settings.max_memory_bytes and settings.max_memory_bytes < MEMORY_BYTES_MIN:
+        # A member that has less refuses all that is asked of it, and only its log says so.
+        raise BadSetting(
+            f"--max-memory-bytes={settings.max_memory_bytes}: at least {MEMORY_BYTES_MIN} bytes, "
+            "which a member takes before anything is stored, or 0: what the machine allows"
+        )
     files = peer_tls(settings)
     world = World(
         memory=Memory(find_limits(settings.max_memory_bytes)),

@@ -125,7 +125,8 @@ class Settings:
     ] = 7
     max_memory_bytes: Annotated[
         int,
-        "Memory this member may take, in bytes; 0 = what the machine, cgroups and ulimits allow.",
+        "Memory this member may take, in bytes, 64 MiB or more; 0 = what the machine, cgroups and"
+        " ulimits allow.",
     ] = 0
     max_txn_ops: Annotated[int, "Most operations in a transaction."] = 128
     max_concurrent_streams: Annotated[int, "Most open calls of one client connection."] = 4096
