@@ -136,7 +136,7 @@ class Desk:
         for name in names:
             parts = self._parts(name)
             found.append(parts)
-            left -= 1 + len(parts)
+            left -= 2 + len(parts)  # each is looked up, and made a dictionary
             if left <= 0:
                 left = reading.REGISTERS_A_STEP
                 await asyncio.sleep(0)

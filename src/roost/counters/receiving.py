@@ -193,7 +193,8 @@ def _remove_others(store: Store, page: Page, numbers: list[int]) -> None:
     deleted = {it.key: it.version for it in page.tombstones if numbers[it.deleter] == owner}
     after = page.after
     while True:
-        keys = store.layers.names(after, rows.ROWS_MAX)
+        # One more than a step looks at: where the page ends is seen by the name behind it.
+        keys = store.layers.names(after, STEP_NAMES + 1)
         for key in keys:
             if page.until and key > page.until:
                 return
@@ -204,7 +205,7 @@ def _remove_others(store: Store, page: Page, numbers: list[int]) -> None:
             version = 0 if tombstone is None else tombstone.version
             if 0 < version <= base and deleted.get(key) != version:
                 store.stage_tombstone(key, owner, None, tombstones)
-        if len(keys) < rows.ROWS_MAX:
+        if len(keys) <= STEP_NAMES:
             return
         after = keys[-1]
 
