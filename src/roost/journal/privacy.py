@@ -35,7 +35,9 @@ def refuse_foreign(disk: Disk, path: Path) -> None:
         owner = disk.facts(path, follows=follows).owner
         if owner not in (own, _SUPERUSER):
             text = f"{path} belongs to user {owner}, and this process is user {own}'s"
-            raise UnsafePermissions(f"{text}: chown -R {own} {path}, or run as that user")
+            # Not of all below it: that may be somebody's home, or a whole machine.
+            advice = f"give the member a directory of its own; or chown {own} {path}"
+            raise UnsafePermissions(f"{text}: {advice}, or run as that user")
 
 
 def check_private(disk: Disk, directory: Path, *, is_strict: bool) -> None:
@@ -49,11 +51,11 @@ def check_private(disk: Disk, directory: Path, *, is_strict: bool) -> None:
     text = exposure_of(disk, directory)
     if not text:
         return
-    advice = f"chmod -R go-rwx {directory}"
+    advice = f"chmod -R go-rwx {directory}, where nothing but a member's data is,"
     # A warning by default, and not for comfort: container platforms mount volumes with modes that
     # the process may not change, and a member that refuses to start protects nobody's data there.
     if is_strict:
-        raise UnsafePermissions(f"{text}: {advice}, or start without --strict-permissions")
+        raise UnsafePermissions(f"{text}: {advice} or start without --strict-permissions")
     logger.warning("%s; %s ends that, --strict-permissions would refuse it", text, advice)
 
 
