@@ -71,8 +71,8 @@ class MemoryTrees:
     def delete(self, tree: str, key: bytes) -> None:
         self.delete_range(tree, key, key + b"\0")
 
-    def forget(self, _tree: str, _first: bytes, _stop: bytes | None) -> bool:
-        return False
+    def forget(self, _tree: str, _first: bytes, _stop: bytes | None) -> int:
+        return 0
 
     def delete_range(self, tree: str, first: bytes, stop: bytes | None) -> None:
         self.written_bytes += len(first) + len(stop or b"")

@@ -329,7 +329,7 @@ def test_what_was_just_written_goes_in_steps_where_a_range_of_it_is_deleted(
             ours.txn.put(tree, b"%06d" % number, b"value")
         ours.txn.layer.put_in_order()
         ours.end_slice()
-    longest, is_left = 0, [True]
+    longest, is_left = 0, [1]
     first, stop = b"%06d" % 10, b"%06d" % 39_990
     while is_left[-1]:
         longest = max(longest, steps_of(lambda: is_left.append(ours.txn.forget(tree, first, stop))))
@@ -353,6 +353,34 @@ def test_what_was_just_written_goes_in_steps_where_a_range_of_it_is_deleted(
     left = [*range(10), 20, *range(39_990, 40_000)]
     assert [int(key) for key, _ in follower.view.scan(tree)] == left
     assert rows_of(leader) == rows_of(follower)
+    follower.abandon()
+    leader.abandon()
+
+
+def test_many_ranges_of_one_part_go_in_steps_by_what_all_of_them_take(tmp_path: Path) -> None:
+    """Each had fewer keys than a step takes, and so all of them were one step."""
+    (tmp_path / "leader").mkdir()
+    (tmp_path / "follower").mkdir()
+    leader, follower = open_store(tmp_path / "leader"), open_store(tmp_path / "follower")
+    tree = leader.tree("one").id
+    ours, length = Leader(leader), DROPPED_COUNT - 10
+    for begin in range(0, 6 * length, 500):
+        for number in range(begin, begin + 500):
+            ours.txn.put(tree, b"%06d" % number, b"value")
+        ours.end_slice()
+    for begin in range(0, 6 * length, length):
+        ours.txn.delete_range(tree, b"%06d" % begin, b"%06d" % (begin + length))
+    ours.end()
+    apply_all(follower, ours.entries[:-1])
+    assembly = follower.assembly(follower.applied_index + 1, ours.entries[-1])
+    assert assembly is not None
+    longest, done = 0, [False]
+    while not done[-1]:
+        longest = max(longest, steps_of(lambda: done.append(assembly.go_on())))
+    assert longest < 4 * DROPPED_COUNT
+    follower.apply(follower.applied_index + 1, ours.entries[-1], 2, assembly)
+    left = sum(int(key) < 6 * length for key, _ in follower.view.scan(tree))
+    assert left == 0
     follower.abandon()
     leader.abandon()
 

@@ -1,5 +1,6 @@
 """The stack of layers: every state that is held reads as it was, whatever happens above it."""
 
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from roost.store import stack
 from roost.store.layer import Layer, TreeLayer
-from roost.store.stack import SEALED_COUNT_FREE, Held, LayerStack
+from roost.store.stack import FREED_COUNT, SEALED_COUNT_FREE, Held, LayerStack
 from roost.store.view import View
 from tests.samples import SAMPLES
 from tests.steps import steps_of
@@ -364,3 +365,43 @@ def test_what_there_is_no_memory_to_take_over_or_to_merge_is_seen_all_the_same(
     stack.invariants()
     assert stack.sealed_count <= SEALED_COUNT_FREE
     assert [key for key, _ in view.scan(TREE)] == seen
+
+
+@pytest.mark.pure("a method of a layer is patched")
+def test_without_memory_for_one_tree_no_other_is_emptied_with_what_lies_above_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A tree was handed over, then the next one had no memory: one tree was in two layers."""
+    layers = LayerStack()
+    first, written = Layer(), Layer()
+    first.put(TREE, b"a", b"1")
+    layers.add(first)
+    for number in range(2 * FREED_COUNT):
+        written.put(TREE + 1, b"%04d" % number, b"v")
+    written.put(TREE, b"b", b"1")
+
+    def failing(_self: TreeLayer, _above: TreeLayer) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TreeLayer, "cover", failing)
+        layers.add(written)
+    others = [it for it in layers.layers if it is not written]
+    for it in others:
+        assert written.trees[TREE + 1] is not it.trees.get(TREE + 1)
+
+
+def test_many_ranges_are_neither_taken_over_nor_merged_in_one_step() -> None:
+    """200,000 of them over as many were one step of eight seconds."""
+    layers, count = LayerStack(), 3000
+    for begin in (b"a", b"b", b"c", b"d"):
+        written = Layer()
+        for number in range(count):
+            written.delete_range(TREE, begin + b"%05d" % number, begin + b"%05d5" % number)
+        assert steps_of(partial(layers.add, written)) < 200, "it is pushed as it is"
+    longest, merge_count = 0, 0
+    while layers.wants_merge:
+        longest = max(longest, steps_of(partial(layers.merge, 100)))
+        merge_count += 1
+    assert merge_count > count // 100
+    assert longest < 60 * 100

@@ -73,7 +73,7 @@ class CarriedRows:
         """See `Rows.delete`."""
         self._carry(lambda: self._rows.delete(tree, key))
 
-    def forget(self, tree: str, first: bytes, stop: bytes | None) -> bool:
+    def forget(self, tree: str, first: bytes, stop: bytes | None) -> int:
         """See `Rows.forget`."""
         return self._carry(lambda: self._rows.forget(tree, first, stop))
 

@@ -242,10 +242,10 @@ class GuardedRows:
         if tree_id is not None:
             self._own.delete(tree_id, key)
 
-    def forget(self, tree: str, first: bytes, stop: bytes | None) -> bool:
+    def forget(self, tree: str, first: bytes, stop: bytes | None) -> int:
         """See `Rows.forget`."""
         tree_id = self._find(tree).id
-        return tree_id is not None and self._own.forget(tree_id, first, stop)
+        return 0 if tree_id is None else self._own.forget(tree_id, first, stop)
 
     def delete_range(self, tree: str, first: bytes, stop: bytes | None) -> None:
         """See `Rows.delete_range`."""

@@ -57,8 +57,8 @@ class Rows(Protocol):
     def delete(self, tree: str, key: bytes) -> None:
         """Remove a key, if it is there."""
 
-    def forget(self, tree: str, first: bytes, stop: bytes | None) -> bool:
-        """Of a range that is deleted next, let go of some that was written here; False: of all.
+    def forget(self, tree: str, first: bytes, stop: bytes | None) -> int:
+        """Of a range that is deleted next, let go of some rows that were written here; how many.
 
         A transaction that has put a million rows takes them out some thousands at a time.
         """
@@ -243,10 +243,10 @@ class TxnRows:
             self._txn.delete(tree_id, key)
             self._note(len(key))
 
-    def forget(self, tree: str, first: bytes, stop: bytes | None) -> bool:
+    def forget(self, tree: str, first: bytes, stop: bytes | None) -> int:
         """See `Rows.forget`."""
         tree_id = self._find(tree).id
-        return tree_id is not None and self._txn.forget(tree_id, first, stop)
+        return 0 if tree_id is None else self._txn.forget(tree_id, first, stop)
 
     def delete_range(self, tree: str, first: bytes, stop: bytes | None) -> None:
         """See `Rows.delete_range`."""

@@ -277,10 +277,10 @@ class Layer:
         """
         self.apply(rows_of(payload) or split(payload))
 
-    def forget(self, tree_id: int, first: bytes, stop: bytes | None) -> bool:
-        """Know nothing of some keys of a range, all of which will be deleted; False: of any."""
+    def forget(self, tree_id: int, first: bytes, stop: bytes | None, count_max: int) -> int:
+        """Know nothing of some keys of a range that will be deleted; of how many, 0 = of all."""
         tree = self.trees.get(tree_id)
-        return tree is not None and tree.drop(first, stop, DROPPED_COUNT) == DROPPED_COUNT
+        return 0 if tree is None else tree.drop(first, stop, count_max)
 
     def carry_out_part(self, payload: bytes) -> Iterator[None]:
         """Carry out a part of a long write, and keep what it says; nobody reads between two steps.
@@ -293,10 +293,16 @@ class Layer:
 
         """
         records = rows_of(payload) or split(payload)
+        left = DROPPED_COUNT
         for it in records:
-            if isinstance(it, tuple) and it[0] in (DELETE_RANGE, DELETE_FROM):
-                while self.forget(*it[1:]):
+            if not isinstance(it, tuple) or it[0] not in (DELETE_RANGE, DELETE_FROM):
+                continue
+            _, tree_id, first, stop = it
+            while dropped := self.forget(tree_id, first, stop, left):
+                left -= dropped
+                if not left:
                     yield
+                    left = DROPPED_COUNT
         self.apply(records)
         for it in records:
             if isinstance(it, (Run, Rows)):
@@ -371,10 +377,14 @@ class Layer:
 
     def cover(self, above: "Layer") -> None:
         """Take over what a newer layer knows."""
+        # Trees are handed over last, and in one call: without memory for some of it, no tree is in
+        # two layers, of which one will be emptied.
+        fresh: dict[int, TreeLayer] = {}
         for tree_id, tree in above.trees.items():
             mine = self.trees.get(tree_id)
             if mine is None:
-                self.trees[tree_id] = tree
+                fresh[tree_id] = tree
             else:
                 mine.cover(tree)
+        self.trees.update(fresh)
         self.size_bytes += above.size_bytes

@@ -37,11 +37,14 @@ layer for each hold's state and one for each PUSH_COUNT_MIN keys, until they are
 
 from collections.abc import Iterator
 from itertools import islice, pairwise
+from typing import Final
 
 from roost.store.layer import Layer, Old
 
 # A layer of so many keys is pushed: taking it over would cost more than a millisecond.
 PUSH_COUNT_MIN = 8000
+# Or of so many ranges, each of which is put among those that are there.
+PUSH_RANGES_MIN: Final = 500
 # So many sealed layers may stand there before `merge` has something to do.
 SEALED_COUNT_FREE = 2
 _STEP_COUNT = 256
@@ -297,6 +300,8 @@ class LayerStack:
 def _is_long_to_take_over(mine: Layer, written: Layer) -> bool:
     """Whether it takes more than a bounded part of a turn; see `Layer.cover`."""
     for tree_id, tree in written.trees.items():
+        if len(tree.ranges) >= PUSH_RANGES_MIN:
+            return True
         if tree.ranges or len(tree.values) >= PUSH_COUNT_MIN:
             held = mine.trees.get(tree_id) if tree.ranges else None
             if len(tree.values) >= PUSH_COUNT_MIN or (
@@ -333,6 +338,8 @@ class _Merging:
                 while dropped := mine.drop(first, stop, _STEP_COUNT):
                     yield dropped
                 mine.hide(first, stop)
+                # It moves those behind it, eight bytes each.
+                yield 1 + len(mine.ranges) // 1000
             values = tree.values.items()
             while rows := list(islice(values, _STEP_COUNT)):
                 mine.values.update(rows)

@@ -8,7 +8,7 @@ from roost.store.catalog import CATALOG_ID, FIRST_TREE_ID, LAST_TREE_ID, Tree, c
 from roost.store.columns import EXPANDED_BYTES_MAX, Column, Rows, cost_of, encode, make_rows
 from roost.store.errors import TooManyTrees
 from roost.store.key_order import KeyValues
-from roost.store.layer import ENTRY_BYTES, Layer
+from roost.store.layer import DROPPED_COUNT, ENTRY_BYTES, Layer
 from roost.store.puts import repeats
 from roost.store.rows import Puts
 from roost.store.view import View
@@ -204,12 +204,12 @@ class Txn(View):
         self.size_bytes += len(first) + len(stop or b"")
         self.layer.delete_range(tree_id, first, stop)
 
-    def forget(self, tree_id: int, first: bytes, stop: bytes | None) -> bool:
-        """Some of what was written to a range that is about to be deleted goes; False: all of it.
+    def forget(self, tree_id: int, first: bytes, stop: bytes | None) -> int:
+        """Some of what was written to a range that is about to be deleted goes; how much.
 
-        Whoever may have written very much calls it until then, and reads nothing meanwhile.
+        Whoever may have written very much calls it until that is 0, and reads nothing meanwhile.
         """
-        return self.layer.forget(tree_id, first, stop)
+        return self.layer.forget(tree_id, first, stop, DROPPED_COUNT)
 
     def write_rows(self, columns: Sequence[Column], keys: list[bytes]) -> None:
         """Write the rows that follow from `keys`, which are carried once; see `columns`.

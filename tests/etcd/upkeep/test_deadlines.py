@@ -1,5 +1,6 @@
 """Deadlines against a dumb model: never early, whatever the clock does."""
 
+import contextlib
 from collections.abc import Callable
 
 import pytest
@@ -118,3 +119,54 @@ def test_no_call_is_long_however_many_there_are() -> None:
         assert not found & set(due), "named again in a second"
         found |= set(due)
     assert found == {*kept, *gone}
+
+
+def test_who_ran_out_first_is_named_first_and_who_was_named_stands_behind() -> None:
+    """The last ones were named first: where more run out than are revoked, the first waited."""
+    clock_s = 0.0
+    deadlines = Deadlines(lambda: clock_s)
+    deadlines.advance()
+    for number in range(30):
+        deadlines.extend(b"%02d" % number, 0.5 + 0.1 * number)
+    found: list[bytes] = []
+    while len(set(found)) < 30:
+        clock_s += 0.3
+        found += deadlines.take_due(2)
+        assert clock_s < 60, "somebody waits for ever"
+    assert list(dict.fromkeys(found)) == sorted(set(found))
+
+
+@pytest.mark.pure("a method is patched")
+def test_without_memory_for_a_step_nobody_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An id left one place before it stood in the next: its lease never ended."""
+    clock_s, left = 0.0, 0
+    deadlines = Deadlines(lambda: clock_s)
+    deadlines.advance()
+    stand = Deadlines._stand
+
+    def failing(self: Deadlines, name: bytes, at_s: float) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise MemoryError
+        stand(self, name, at_s)
+
+    names = {b"%02d" % number for number in range(20)}
+    for name in names:
+        deadlines.extend(name, 9.0)
+        deadlines.extend(name, 9.5)
+    monkeypatch.setattr(Deadlines, "_stand", failing)
+    found: set[bytes] = set()
+    for left in [0, 3, 0, 5, *range(40)]:  # noqa: B007 - `failing` counts it down
+        clock_s += 0.5
+        with contextlib.suppress(MemoryError):
+            deadlines.look_through(5)
+        with contextlib.suppress(MemoryError):
+            found |= set(deadlines.take_due(4))
+        if clock_s < 9:
+            with contextlib.suppress(MemoryError):
+                deadlines.extend(b"new", 5.0)
+    assert found >= names
+    for name in [*names, b"new"]:
+        deadlines.forget(name)
+    assert len(deadlines) == 0

@@ -20,6 +20,7 @@ that comes before a row's turn counts as well.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from heapq import heappop, heappush
 from math import ceil, frexp, inf
@@ -27,7 +28,7 @@ from typing import Final
 
 from roost.database.model import DELETE_FROM, Changes, Walk
 from roost.etcd.ports import Replica
-from roost.parted import PART_COUNT_MAX, PartedMap
+from roost.parted import HashedMap
 
 STEP_S_MAX: Final = 1.0
 # About two milliseconds.
@@ -38,11 +39,15 @@ _SLOTS_A_LEVEL: Final = 512
 # What stands in no slot any more: its time was up when it was looked at.
 _DUE: Final = -1
 _LEVEL_BITS: Final = 6
-Slot = PartedMap[bytes, None]
+Slot = HashedMap[bytes, None]
 
 
 class Deadlines:
-    """A deadline for each of any number of ids; it is only ever moved to later."""
+    """A deadline for each of any number of ids; it is only ever moved to later.
+
+    Without memory for a step nothing is lost: an id leaves a place when it stands in the next one,
+    and what stands where it should not is passed by.
+    """
 
     def __init__(self, clock_s: Callable[[], float]) -> None:
         """None yet; `clock_s` never goes back."""
@@ -50,18 +55,18 @@ class Deadlines:
         self._now_s = 0.0
         self._seen_s: float | None = None
         # What `clear` has left behind.
-        self._old: list[PartedMap[bytes, float] | PartedMap[bytes, int] | Slot] = []
+        self._old: list[HashedMap[bytes, float] | HashedMap[bytes, int] | Slot] = []
         self._begin()
 
     def _begin(self) -> None:
-        # Both move what they have at once, so each does with half as much.
-        self._at_s: PartedMap[bytes, float] = PartedMap(PART_COUNT_MAX // 2)
+        self._at_s: HashedMap[bytes, float] = HashedMap()
         # Where each stands: the number of its slot, or _DUE.
-        self._places: PartedMap[bytes, int] = PartedMap(PART_COUNT_MAX // 2)
+        self._places: HashedMap[bytes, int] = HashedMap()
         # By number, and when each is to be looked at, that first which comes up first.
         self._slots: dict[int, Slot] = {}
         self._order: list[tuple[float, int]] = []
-        self._due: Slot = PartedMap()
+        # Those whose time was up when they were looked at, in that order; and some that are gone.
+        self._due: deque[bytes] = deque()
 
     def __len__(self) -> int:
         """How many ids have a deadline."""
@@ -86,13 +91,13 @@ class Deadlines:
     def _extend_to(self, name: bytes, at_s: float) -> None:
         held_s = self._at_s.get(name, None)
         if held_s is None:
-            self._at_s[name] = at_s
             self._stand(name, at_s)
+            self._at_s[name] = at_s
         elif at_s > held_s:
             self._at_s[name] = at_s
 
     def _stand(self, name: bytes, at_s: float) -> None:
-        """Put an id into the slot of a time."""
+        """Have an id stand in the slot of a time."""
         left_s = max(0.0, at_s - self._now_s)
         level = max(0, frexp(left_s / (_SLOT_S * _SLOTS_A_LEVEL))[1])
         length_s = _SLOT_S * (1 << level)
@@ -101,25 +106,23 @@ class Deadlines:
         number = index << _LEVEL_BITS | level
         slot = self._slots.get(number)
         if slot is None:
-            slot = self._slots[number] = PartedMap()
+            slot = HashedMap()
             heappush(self._order, (index * length_s, number))
+            self._slots[number] = slot
         slot[name] = None
         self._places[name] = number
 
     def forget(self, name: bytes) -> None:
         """An id has no deadline any more."""
-        if name in self._at_s:
-            self._at_s.remove((name,))
-            self._slot_at(self._places[name]).remove((name,))
-            self._places.remove((name,))
-
-    def _slot_at(self, number: int) -> Slot:
-        return self._due if number == _DUE else self._slots[number]
+        slot = self._slots.get(self._places.pop(name, _DUE))
+        if slot is not None:
+            slot.pop(name, None)
+        self._at_s.pop(name, None)
 
     def clear(self) -> None:
         """Forget all; the memory is given back by `free`."""
-        left: tuple[PartedMap[bytes, float] | PartedMap[bytes, int] | Slot, ...]
-        left = (self._at_s, self._places, self._due, *self._slots.values())
+        left: tuple[HashedMap[bytes, float] | HashedMap[bytes, int] | Slot, ...]
+        left = (self._at_s, self._places, *self._slots.values())
         self._old += [it for it in left if len(it)]
         self._begin()
 
@@ -130,7 +133,7 @@ class Deadlines:
         """
         left = rows_max
         while self._old and left:
-            left -= self._old[-1].forget_latest(left)
+            left -= self._old[-1].forget_some(left)
             if not len(self._old[-1]):
                 self._old.pop()
         return bool(self._old)
@@ -143,22 +146,25 @@ class Deadlines:
         self.advance()
         left, now_s, order = rows_max, self._now_s, self._order
         while order and order[0][0] <= now_s:
-            slot = self._slots[order[0][1]]
-            if not len(slot):
-                del self._slots[heappop(order)[1]]
+            number = order[0][1]
+            slot = self._slots.get(number)
+            if slot is None or not len(slot):
+                heappop(order)
+                self._slots.pop(number, None)
                 continue
             if not left:
                 return True
-            names = list(slot.latest(left))
-            slot.forget_latest(len(names))
+            names = slot.some(left)
             left -= len(names)
             for name in names:
-                at_s = self._at_s[name]
-                if at_s > now_s:
-                    self._stand(name, at_s)
-                else:
-                    self._due[name] = None
-                    self._places[name] = _DUE
+                if self._places.get(name, None) == number:
+                    at_s = self._at_s.get(name, now_s)
+                    if at_s > now_s:
+                        self._stand(name, at_s)
+                    else:
+                        self._due.append(name)
+                        self._places[name] = _DUE
+                slot.pop(name, None)
         return False
 
     def remaining_s(self, name: bytes) -> float | None:
@@ -178,22 +184,26 @@ class Deadlines:
         return at_s is not None and at_s <= self._now_s
 
     def take_due(self, count_max: int) -> list[bytes]:
-        """Ids whose time is up; named again STEP_S_MAX later unless forgotten.
+        """Ids whose time is up, in the order in which that was found.
 
-        Of those that `look_through` has found, and of SLICE_ROWS more.
+        Of those that `look_through` has found, and of SLICE_ROWS more.  They are named again
+        STEP_S_MAX later, behind others, until they are forgotten.
         """
         self.look_through(SLICE_ROWS)
-        names = list(self._due.latest(count_max))
-        self._due.forget_latest(len(names))
         due: list[bytes] = []
-        for name in names:
-            # It may have been moved since it was found.
-            at_s = max(self._at_s[name], self._now_s)
-            if at_s > self._now_s:
-                self._stand(name, at_s)
-            else:
-                self._stand(name, self._now_s + STEP_S_MAX)
-                due.append(name)
+        waiting = self._due
+        for _ in range(min(len(waiting), SLICE_ROWS)):
+            if len(due) >= count_max:
+                break
+            name = waiting[0]
+            at_s = self._at_s.get(name, None)
+            # Some were forgotten since, and may have come back; some were moved.
+            if at_s is not None and self._places.get(name, None) == _DUE:
+                is_due = at_s <= self._now_s
+                self._stand(name, self._now_s + STEP_S_MAX if is_due else at_s)
+                if is_due:
+                    due.append(name)
+            waiting.popleft()
         return due
 
 

@@ -58,9 +58,9 @@ class Look:
 
     delete = delete_range = describe = annotate = put
 
-    def forget(self, *_: object) -> bool:
+    def forget(self, *_: object) -> int:
         """Nothing was written here."""
-        return False
+        return 0
 
     def savepoint(self) -> object:
         """There is nothing to come back to."""
