@@ -34,7 +34,15 @@ from statistics import median
 
 from bench import growing
 from bench.dictionary import measure_dictionary
-from bench.options import add_json, add_rounds, add_scale, parser_of, require_h2load, start
+from bench.options import (
+    add_json,
+    add_rounds,
+    add_rows,
+    add_scale,
+    parser_of,
+    require_h2load,
+    start,
+)
 from bench.pairs import Plan
 from bench.rows import RATE, ROUNDS_MIN, Row, Run, load_results, save_results
 from bench.workloads import WORKLOADS, run_table, run_watch
@@ -93,14 +101,7 @@ def _said(*command: str) -> str:
 def main() -> None:
     """Measure; print a table or JSON, and keep it."""
     parser = parser_of("bench", __doc__)
-    parser.add_argument(
-        "--rows",
-        nargs="+",
-        choices=(*ROWS, ALL),
-        default=("put", "get"),
-        metavar="ROW",
-        help="some of those above (put get)",
-    )
+    add_rows(parser, (*ROWS, ALL), ("put", "get"))
     add_rounds(parser, 5)
     parser.add_argument(
         "--members",

@@ -34,7 +34,15 @@ from typing import Any
 
 from bench.calls import PUT, VALUE, Load, find_leader, frame, h2load
 from bench.found import Found, print_found, say
-from bench.options import add_json, add_rounds, add_scale, parser_of, require_h2load, start
+from bench.options import (
+    add_json,
+    add_rounds,
+    add_rows,
+    add_scale,
+    parser_of,
+    require_h2load,
+    start,
+)
 from bench.servers import END_TIMEOUT_S, START_TIMEOUT_S, Cluster, wait
 from roost.proto import counters_pb2, rpc_pb2
 from roost.testing.ports import free_ports
@@ -301,8 +309,7 @@ def _wait(holds: Callable[[], bool]) -> None:
 def main() -> None:
     """Measure, and print a line for each."""
     parser = parser_of("bench.counters", __doc__)
-    text = "some of those above (all)"
-    parser.add_argument("--rows", nargs="+", choices=ROWS, default=ROWS, metavar="ROW", help=text)
+    add_rows(parser, ROWS)
     add_rounds(parser, 5)
     add_scale(parser, "requests and counters")
     add_json(parser)

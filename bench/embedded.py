@@ -24,7 +24,7 @@ from statistics import median
 from typing import BinaryIO, Protocol
 
 import roost
-from bench.options import add_rounds, add_scale, parser_of, start
+from bench.options import add_rounds, add_rows, add_scale, parser_of, start
 
 THREADS, AT_ONCE, QUEUE_ROWS = 64, 1000, 1000
 ROWS = ("run", "store", "machine")
@@ -347,8 +347,7 @@ def main() -> None:
     parser = parser_of("bench.embedded", __doc__)
     add_rounds(parser, 3)
     add_scale(parser, "rows and calls")
-    text = "some of those above (all)"
-    parser.add_argument("--rows", nargs="+", choices=ROWS, default=ROWS, metavar="ROW", help=text)
+    add_rows(parser, ROWS)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=".") as name:  # not in memory
         place = Path(name)

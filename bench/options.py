@@ -3,7 +3,7 @@
 import argparse
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
 
 def parser_of(name: str, text: str | None) -> argparse.ArgumentParser:
@@ -31,6 +31,21 @@ def scale(text: str) -> float:
     if not 0 < times <= 100:
         raise argparse.ArgumentTypeError(f"{text!r} is no number above 0, and at most 100")
     return times
+
+
+def add_rows(
+    parser: argparse.ArgumentParser, rows: Iterable[str], given: Sequence[str] | None = None
+) -> None:
+    """Which of the rows that the program's docstring names; all, or those that are `given`."""
+    rows = tuple(rows)
+    parser.add_argument(
+        "--rows",
+        nargs="+",
+        choices=rows,
+        default=rows if given is None else given,
+        metavar="ROW",
+        help=f"some of those above ({'all' if given is None else ' '.join(given)})",
+    )
 
 
 def add_rounds(parser: argparse.ArgumentParser, rounds: int) -> None:

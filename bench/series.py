@@ -36,7 +36,7 @@ import numpy as np
 
 import roost.aio
 from bench.found import Found, print_found, say, timed
-from bench.options import add_json, add_rounds, add_scale, parser_of, start
+from bench.options import add_json, add_rounds, add_rows, add_scale, parser_of, start
 from bench.series_load import (
     BEGIN_S,
     MI,
@@ -295,8 +295,7 @@ async def logged(series_count: int, step_s: int, record: int, total: int) -> dic
 def main() -> None:
     """Measure, and print a line for each."""
     parser = parser_of("bench.series", __doc__)
-    text = "some of those above (all)"
-    parser.add_argument("--rows", nargs="+", choices=ROWS, default=ROWS, metavar="ROW", help=text)
+    add_rows(parser, ROWS)
     add_rounds(parser, 3)
     add_scale(parser, "points")
     add_json(parser)
