@@ -37,7 +37,7 @@ layers: $(VENV)/.installed-test
 
 # Up to four workers; `make unit WORKERS=0` runs everything in one process.
 unit: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -q -rs --numprocesses $(WORKERS) --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest -q -rsfE --numprocesses $(WORKERS) --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 # Every branch of the consensus core, by the tests that name what they show; no random ones.
 coverage: $(VENV)/.installed-test
@@ -109,7 +109,7 @@ test-compiled: $(VENV)/.installed-test
 
 .PHONY: .test-compiled .compiled-tree
 .test-compiled: .compiled-tree
-	PYTHONPATH=$(COMPILED_TREE) ROOST_TREE=compiled $(BIN)/python -m pytest -q -rs --numprocesses $(WORKERS) \
+	PYTHONPATH=$(COMPILED_TREE) ROOST_TREE=compiled $(BIN)/python -m pytest -q -rsfE --numprocesses $(WORKERS) \
 		--maxprocesses 4 --dist loadgroup --no-loadscope-reorder $(COMPILED_SUITES) $(COMPILED_CLUSTERS)
 	@$(MAKE) --no-print-directory -j$$(getconf _NPROCESSORS_ONLN) $(addprefix .seeds-,$(COMPILED_SEEDS))
 

@@ -15,7 +15,7 @@ from roost.client import Client, Permission, Put
 from roost.testing.cluster import Cluster
 from roost.testing.patience import wait_until
 from tests.dashboard.browser import CHROMIUM, WHY_NOT, Browser, Page
-from tests.dashboard.using import HOSTILE, agree, pretend, room
+from tests.dashboard.using import HOSTILE, agree, hold_answers, pretend, room
 
 pytestmark = [
     pytest.mark.slow,
@@ -221,6 +221,27 @@ def test_a_counter_is_deleted_and_what_was_deleted_is_purged(page: Page) -> None
         page, "counters", "/counters/stats", "purging", {"done": 250, "total": 1000, "seconds": 5}
     )
     page.wait_text("250 counters of 1,000 counters, 50 counters/s, 15 s left")
+
+
+def test_an_answer_that_comes_after_a_later_one_changes_nothing(page: Page) -> None:
+    """Two boxes were ticked, and the graph of the first stood in the end (a busy machine)."""
+    lines = "".join(f"late,room=a v={at % 7} {at * 60}\n" for at in range(1, 2000))
+    page.evaluate(
+        f"fetch('/write?precision=s', {{method: 'POST', body: {json.dumps(lines)}}})"
+        ".then((it) => it.status)"
+    )
+    hold_answers(page, "series", "/series/query")
+    page.wait_text("late.v{room=a}", "#series")
+    page.click("[...document.querySelectorAll('#series input')].at(-1)")
+    page.wait_text("What is drawn of late.v{room=a}", "#points")
+    page.evaluate("globalThis.holdNext()")
+    page.press("Lines beside it")
+    page.enter("p95", value=True)
+    page.enter("first", value=True)
+    page.until("globalThis.wasHeld === true")
+    for name in ("mean", "p95", "first"):
+        page.wait_text(f"late.v{{room=a}} {name}", "#graph")
+    page.until("document.querySelectorAll('#graph .legend li').length === 3")
 
 
 def test_series_are_drawn_with_their_band(page: Page) -> None:

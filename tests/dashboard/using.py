@@ -26,6 +26,31 @@ def pretend(page: Page, name: str, path: str, field: str, value: object) -> None
     room(page, name)
 
 
+def hold_answers(page: Page, name: str, path: str) -> None:
+    """In a room of a new page: after `holdNext()` the next answer comes behind the one after it.
+
+    `wasHeld` is true once the page has had the time to make something of both.
+    """
+    source = (
+        "(() => { const ask = window.fetch; let release = null, held = false;"
+        "globalThis.holdNext = () => { held = true; };"
+        "window.fetch = async (url, options) => {"
+        f"const isIt = new URL(url, location).pathname.endsWith({json.dumps(path)});"
+        "if (!isIt) return ask(url, options);"
+        "if (held) { held = false;"
+        "const later = new Promise((done) => { release = done; });"
+        "const answer = await ask(url, options); await later;"
+        "setTimeout(() => { globalThis.wasHeld = true; }, 100);"
+        "return answer; }"
+        "const answer = await ask(url, options);"
+        "if (release !== null) setTimeout(release, 100);"
+        "return answer; }; })()"
+    )
+    page.command("Page.addScriptToEvaluateOnNewDocument", source=source)
+    page.go(f"{page.url}?")
+    room(page, name)
+
+
 def pretend_told(page: Page, before: str, after: str) -> None:
     """What is told of the cluster, again and again, has other words in it on a new page."""
     source = (

@@ -82,6 +82,16 @@ export function say(text, isBad = false) {
     button("Close", () => fill(place), { class: "small" })) : []);
 }
 
+/** For questions that replace one another: `asked()` at each gives a function that says whether a
+    later one was asked meanwhile.  Answers come in any order, and the last question's is shown. */
+export function turns() {
+  let newest = 0;
+  return () => {
+    const mine = ++newest;
+    return () => mine !== newest;
+  };
+}
+
 /** Run what a button does; what is refused is said. */
 export function doing(work) {
   return async (event) => {

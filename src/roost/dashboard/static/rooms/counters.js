@@ -1,7 +1,7 @@
 // Counters: a list by prefix, each member's part of one, changes; links between members, purges.
 
 import { page } from "../api.js";
-import { agreed, button, command, doing, field, fill, h, refresh, say, table } from "../dom.js";
+import { agreed, button, command, doing, field, fill, h, refresh, say, table, turns } from "../dom.js";
 import { bar } from "../progress.js";
 import { bytesText, countText, durationText, numberText, shellText } from "../words.js";
 
@@ -16,10 +16,12 @@ function listing(place, signal) {
   const prefix = field("Names that begin with", { type: "search" });
   const name = field("Count", { placeholder: "name", required: true }), by = field("by", { type: "number", value: 1 });
   const list = h("div", { id: "counters" }), parts = h("div", { id: "parts" });
+  const looks = turns(), takenApart = turns();
   const show = async (after = "", held = []) => {
+    const isOld = looks();
     const said = await page(`/counters?prefix=${encodeURIComponent(prefix.input.value)}&limit=${PAGE}&after=${encodeURIComponent(after)}`);
     const rows = [...held, ...Object.entries(said.counters)];
-    if (signal.aborted) return;
+    if (signal.aborted || isOld()) return;
     fill(list, rows.length ? table("Counters", ["Name", { name: "Value", isNumber: true }, ""], rows.map(([it, value]) =>
       [it, numberText(value), button("Parts", doing(() => showParts(it)), { class: "small", "aria-label": `Parts of ${it}` })]))
       : h("p", { class: "quiet" }, "There are none."),
@@ -30,7 +32,9 @@ function listing(place, signal) {
     await show();
   };
   const showParts = async (it) => {
+    const isOld = takenApart();
     const raw = (await page(`/counters/read?raw=true&id=${encodeURIComponent(it)}`))[it] ?? {};
+    if (isOld()) return;
     fill(parts, table(`What each member has counted of ${it}`, ["Member", { name: "Part", isNumber: true }],
       Object.entries(raw).map(([who, value]) => [who, numberText(value)])),
     h("div", { class: "row" }, button("+1", doing(() => count(it, 1).then(() => showParts(it))), { "aria-label": `Add 1 to ${it}` }),

@@ -1,7 +1,7 @@
 // Leases with what is left of them and their keys; who holds a lock or leads an election, who waits.
 
 import { call, page, plain } from "../api.js";
-import { agreed, button, command, doing, field, fill, h, say, table } from "../dom.js";
+import { agreed, button, command, doing, field, fill, h, say, table, turns } from "../dom.js";
 import { bytesOf, countText, durationText, fromBase64, keyText, numberText, prefixEnd, shellText, toBase64 } from "../words.js";
 
 // Leases are asked for one by one.
@@ -73,14 +73,18 @@ function queues() {
   const name = field("Name of a lock or an election", { required: true });
   const ofV2 = field("Of etcd's v2", { type: "checkbox" });
   const shown = h("div", { id: "queue" });
+  const looks = turns();
   const look = doing(async () => {
+    const isOld = looks();
     if (ofV2.input.checked) {
-      fill(shown, await v2Line(name.input.value), command(`curl ${location.origin}/mod/v2/lock/${shellText(name.input.value)}`));
+      const line = await v2Line(name.input.value);
+      if (!isOld()) fill(shown, line, command(`curl ${location.origin}/mod/v2/lock/${shellText(name.input.value)}`));
       return;
     }
     const prefix = bytesOf(`${name.input.value}/`);
     const said = await call("kv/range", { key: toBase64(prefix), range_end: toBase64(prefixEnd(prefix)), limit: 1000,
       sort_target: "CREATE", sort_order: "ASCEND" });
+    if (isOld()) return;
     fill(shown, said.kvs?.length
       ? table(`The line of ${name.input.value}`, ["Who", "Fencing revision", "Key", "Value", "Lease"], queueRows(said.kvs))
       : h("p", {}, "Nobody holds it, and nobody waits."),

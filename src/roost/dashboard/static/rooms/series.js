@@ -2,7 +2,7 @@
 
 import { page, plain } from "../api.js";
 import { chart } from "../chart.js";
-import { agreed, button, command, doing, field, fill, h, say, table } from "../dom.js";
+import { agreed, button, command, doing, field, fill, h, say, table, turns } from "../dom.js";
 import { linesOf, queryOf } from "../queries.js";
 import { momentText, numberText, shellText } from "../words.js";
 
@@ -16,7 +16,7 @@ const stretchOf = ({ from, to }) => (from === null ? ""
 
 class Room {
   constructor(place, signal) {
-    Object.assign(this, { place, signal, chosen: new Set(), from: null, to: null });
+    Object.assign(this, { place, signal, chosen: new Set(), from: null, to: null, looks: turns(), draws: turns() });
     this.prefix = field("Names that begin with", { type: "search" });
     this.tag = field("Tag", { placeholder: "temp:C" });
     this.window = field("Window", { options: WINDOWS, onchange: doing(() => this.draw()) });
@@ -64,8 +64,9 @@ class Room {
     const asked = new URLSearchParams({ limit: LIST, counts: "true", values: "true" });
     for (const [name, it] of [["prefix", this.prefix], ["tag", this.tag]]) if (it.input.value) asked.set(name, it.input.value);
     if (after) asked.set("after", after);
+    const isOld = this.looks();
     const said = await page(`/series?${asked}`);
-    if (this.signal.aborted) return;
+    if (this.signal.aborted || isOld()) return;
     const rows = [...held, ...said.series];
     fill(this.list, rows.length ? table("Series", ["", "Name", "Tags", "First", "Last", { name: "Last value", isNumber: true },
       { name: "Points", isNumber: true },
@@ -98,7 +99,8 @@ class Room {
   }
 
   async draw() {
-    const { query } = this;
+    const { query, drawn } = this;
+    const isOld = this.draws();
     fill(this.stretch, query.from === null ? "All there is. " : `From ${momentText(query.from)} to ${momentText(query.to)}. `,
       "Mark a stretch of the graph to ask for it alone.");
     if (!query.names.length) {
@@ -109,8 +111,7 @@ class Room {
       return;
     }
     const said = await page(`/series/query?${queryOf(query, Math.max(100, this.graph.clientWidth))}`);
-    if (this.signal.aborted) return;
-    const { drawn } = this;
+    if (this.signal.aborted || isOld()) return;
     const lines = linesOf(said, drawn);
     this.graph.show(query.window === "none" ? "Points" : `${drawn[0]}, with least and most${drawn.length > 1
       ? `, beside ${drawn.slice(1).join(", ")}` : ""}`, "", lines);
