@@ -48,6 +48,11 @@ class Write:
         self.frames: list[bytes] = []
         self.slots: list[bytes] = []
 
+    @property
+    def size(self) -> int:
+        """Bytes of its frames, as long as nothing is prepared after it."""
+        return self.segment.offset - self.frames_offset
+
 
 class Batch:
     """What `prepare` decided and `write` carries out."""
@@ -61,6 +66,11 @@ class Batch:
         # In order; more than one where the batch goes on in a new segment.
         self.writes = writes
         self.last_index = last_index
+
+    @property
+    def size(self) -> int:
+        """Bytes of all its frames, as long as nothing is prepared after it."""
+        return sum([it.size for it in self.writes])
 
 
 def begin_segment(

@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from roost.journal import Batch, JournalBroken
 from roost.member.events import DiskSlow, Event
 from roost.member.machine.worker import OneThread, Result, Worker
-from roost.member.pipeline.persistence import Persistence
+from roost.member.pipeline.persistence import INLINE_BYTES_MAX, Persistence
 from roost.raft import Entry, EntryKind, HardState, Ready
 from roost.sim.members.loop import pass_time, run_virtually
 from roost.sim.members.world import SlowWorker
@@ -36,7 +37,8 @@ class SlowJournal:
         if self.fails_to_prepare:
             raise JournalBroken("an earlier write failed")
         self.calls.append(("prepare", entries[-1].index if entries else 0))
-        writes: list[Any] = [*entries]  # that there are some is all that is looked at
+        # That there are some, and how large they are, is all that is looked at.
+        writes: list[Any] = [SimpleNamespace(size=len(it.payload)) for it in entries]
         return Batch(None, writes, entries[-1].index if entries else 0)
 
     def write(self, batch: Batch) -> None:
@@ -95,10 +97,10 @@ class Bench:
         self.told.append(len(readys))
         self.durable.extend(it.index for ready in readys for it in ready.entries)
 
-    def persist(self, *, ms: float) -> None:
+    def persist(self, *, ms: float, size: int = 0) -> None:
         self.journal.write_s = ms / 1000
         self._index += 1
-        entry = Entry(self._index, 1, EntryKind.NORMAL, b"")
+        entry = Entry(self._index, 1, EntryKind.NORMAL, bytes(size))
         self.persistence.persist(ready_of(entry))
 
     async def until_durable(self) -> None:
@@ -175,6 +177,26 @@ class HeldWorker:
 
     def shutdown(self) -> None:
         """Nothing waits in a test that ends."""
+
+
+def test_a_batch_of_many_bytes_is_the_threads_and_what_is_small_behind_it_is_not() -> None:
+    """Puts of 64 KiB held the loop for each sync of ten (issue 16)."""
+    worker = HeldWorker()
+    bench = Bench(make_worker=lambda: worker)
+    bench.persist(ms=0.2, size=INLINE_BYTES_MAX)
+    assert bench.durable == [1]
+    bench.persist(ms=2, size=INLINE_BYTES_MAX + 1)
+    assert (bench.durable, len(worker.given)) == ([1], 1)
+    bench.persist(ms=0.2)
+    bench.persist(ms=0.2)
+    assert bench.durable == [1], "nothing is promised before it"
+    worker.given.pop()()
+    assert bench.durable == [1, 2, 3, 4], "together, and at once"
+    assert bench.told == [1, 1, 2]
+    bench.persist(ms=0.2)
+    assert bench.durable[-1] == 5
+    assert not worker.given
+    assert not bench.persistence.uses_thread
 
 
 def test_an_errand_in_the_journal_is_done_between_two_writes() -> None:

@@ -1,11 +1,12 @@
-"""Making Readys durable: inline while the disk is fast, on a thread when it is not.
+"""Making Readys durable: inline what is soon done, on a thread what is not.
 
 Measured (2026-11): an inline `fdatasync` is both the fastest
 and the cheapest way while it takes about 0.1 ms, because sockets fill meanwhile and the next
 batch is larger.  A disk that needs many milliseconds would hold up heartbeats, so the work
-moves to one thread, and back when the disk has recovered.  What comes while the thread writes is
-written together afterwards, with one sync.  Order is kept either way: a Ready is reported durable
-only after all Readys before it.
+moves to one thread, and back when the disk has recovered.  So does a batch of many bytes, whatever
+the disk: the loop has other use for the time.  What comes while the thread writes is written
+together afterwards, with one sync.  Order is kept either way: a Ready is reported durable only
+after all Readys before it.
 
 When the device fails the journal is poisoned; `on_failure` ends the process (J15).
 """
@@ -20,15 +21,17 @@ from typing import Final, NamedTuple
 from roost.histogram import Histogram
 from roost.journal import Batch, Journal
 from roost.member.events import DiskSlow, Tell, untold
-from roost.member.machine.worker import OneThread, Worker
+from roost.member.machine.worker import OneThread, Result, Worker
 from roost.raft import Entry, HardState, Ready
 
 # Weight of the newest measurement in the running mean of write times, and how many times the
 # limit it may count: one hiccup, however long, must not change the way of writing.
 _WEIGHT: Final = 0.05
 _OUTLIER_TIMES: Final = 4
-# A thread is left again when writes take this part of what made us use it.
+# Small batches are written inline again when writes take this part of what moved them.
 _RETURN_PART: Final = 0.25
+# A larger batch is the thread's on any disk.
+INLINE_BYTES_MAX: Final = 256 << 10
 
 
 class Group(NamedTuple):
@@ -69,9 +72,11 @@ class Persistence:
         # What takes so long is told, once, until it is faster again.
         self.slow_s = float("inf")
         self.tell: Tell = untold
-        self._is_slow = False
+        self._is_told_slow = False
         self._make_worker = make_worker
-        self._worker: Worker | None = None if inline_ms_max else make_worker()
+        # Made when it is first needed, and kept.
+        self._worker: Worker | None = None
+        self._is_disk_slow = not inline_ms_max
         # Readys handed to the thread, oldest first.  Bounded by the core: it proposes no more
         # than its uncommitted bytes, and takes no more than its in-flight windows from peers.
         self._outstanding: deque[Ready] = deque()
@@ -91,7 +96,7 @@ class Persistence:
     @property
     def uses_thread(self) -> bool:
         """Whether the disk is so slow that a thread is used."""
-        return self._worker is not None
+        return self._is_disk_slow
 
     @property
     def outstanding_count(self) -> int:
@@ -102,27 +107,38 @@ class Persistence:
         """Make `ready` durable, now or in order behind those before it."""
         assert self._drained is None, "nothing follows a close"
         has_work = ready.hard_state is not None or bool(ready.entries)
-        if self._worker is None:
-            if has_work:
-                self._write_inline(ready)
-            self._on_durable((ready,))
-            return
         if not has_work and not self._outstanding:
             self._on_durable((ready,))
             return
         self._outstanding.append(ready)
         if not self._writing_count:
-            self._write_group()
+            self._write_what_waits()
 
-    def _write_group(self) -> None:
-        """Give the thread what waits, as one batch: it is written and synced together."""
-        assert self._worker is not None, "only a thread is given groups"
-        group = self._group()
-        self._writing_count = group.ready_count
-        self._batch = self._journal.prepare(group.hard_state, group.entries)
+    def _write_what_waits(self) -> None:
+        """Write it as one batch: now, or by the thread, which goes on with what comes meanwhile."""
+        while self._outstanding:
+            group = self._group()
+            batch = self._journal.prepare(group.hard_state, group.entries)
+            self._writing_count = group.ready_count
+            if self._is_disk_slow or batch.size > INLINE_BYTES_MAX:
+                self._batch = batch
+                self._submit(partial(self._write_timed, batch), self._on_written)
+                return
+            took_s = self._write_timed(batch)
+            self._journal.finish(batch)
+            self._note(batch, took_s)
+            self._report()
+
+    def _report(self) -> None:
+        """What was being written is durable; what these lead to waits behind them."""
+        self._on_durable([self._outstanding.popleft() for _ in range(self._writing_count)])
+        self._writing_count = 0
+
+    def _submit(self, work: Callable[[], Result], answer: Callable[[Result], None]) -> None:
+        if self._worker is None:
+            self._worker = self._make_worker()
         self._asked_count += 1
-        write = partial(self._write_timed, self._batch)
-        self._worker.submit(write, self._on_written, self._on_not_written)
+        self._worker.submit(work, answer, self._on_failed)
 
     def _group(self) -> Group:
         """Those that wait, up to one that overwrites entries: that begins a group of its own."""
@@ -135,24 +151,20 @@ class Persistence:
             entries += ready.entries
         return Group(len(self._outstanding), hard_state, entries)
 
-    def _write_inline(self, ready: Ready) -> None:
-        journal = self._journal
-        batch = journal.prepare(ready.hard_state, ready.entries)
-        started = self._clock_s()
-        journal.write(batch)
-        took = self._clock_s() - started
-        journal.finish(batch)
-        self._note(took)
-        if self._mean_s > self._inline_s_max:
-            self._worker = self._make_worker()
-
-    def _note(self, took_s: float) -> None:
+    def _note(self, batch: Batch, took_s: float) -> None:
+        """Of how long it took depends where the next ones are written."""
+        if batch.hard_state is None and not batch.writes:
+            return
         self.syncs.note(took_s)
-        if took_s >= self.slow_s and not self._is_slow:
+        if took_s >= self.slow_s and not self._is_told_slow:
             self.tell(DiskSlow(1000 * took_s))
-        self._is_slow = took_s >= self.slow_s
+        self._is_told_slow = took_s >= self.slow_s
         took_s = min(took_s, _OUTLIER_TIMES * self._inline_s_max)
         self._mean_s += _WEIGHT * (took_s - self._mean_s)
+        if self._mean_s > self._inline_s_max:
+            self._is_disk_slow = True
+        elif self._mean_s < self._inline_s_max * _RETURN_PART:
+            self._is_disk_slow = False
 
     def _write_timed(self, batch: Batch) -> float:
         started = self._clock_s()
@@ -166,29 +178,17 @@ class Persistence:
             self._on_failure(error)
         self._on_answered()
 
-    def _on_not_written(self, error: BaseException) -> None:
-        self._on_failure(error)
-        self._on_answered()
-
     def _finish(self, took_s: float) -> None:
-        """The thread has written what it was given: say so, and give it the next."""
+        """The thread has written what it was given: say so, and go on with what waits."""
         assert self._batch is not None, "it was written"
-        if self._batch.hard_state is not None or self._batch.writes:
-            self._note(took_s)
-        self._journal.finish(self._batch)
-        self._batch = None
+        batch, self._batch = self._batch, None
+        self._journal.finish(batch)
+        self._note(batch, took_s)
         self._run_errand()
         if self._drained is not None:
             return  # it is in the journal; nobody is promised anything any more
-        # What these lead to waits behind them, also while the thread has nothing to do.
-        self._on_durable([self._outstanding.popleft() for _ in range(self._writing_count)])
-        self._writing_count = 0
-        if self._outstanding:
-            self._write_group()
-        elif self._mean_s < self._inline_s_max * _RETURN_PART:
-            thread, self._worker = self._worker, None
-            assert thread is not None, "it has just written"
-            thread.shutdown()
+        self._report()
+        self._write_what_waits()
 
     def between_writes(self, work: Callable[[], None]) -> None:
         """Have `work` done while nothing is written: now, or behind what is; the newest asked for.
@@ -207,12 +207,11 @@ class Persistence:
         """Say durably that all is durable; only while nothing is outstanding."""
         assert not self._outstanding, "nothing is on its way"
         work = self._journal.prepare_mark()
-        if self._worker is None:
+        if not self._is_disk_slow:
             work()
             return
         self._mark_count += 1
-        self._asked_count += 1
-        self._worker.submit(work, self._on_marked, self._on_not_marked)
+        self._submit(work, self._on_marked)
 
     def _on_marked(self, _nothing: None) -> None:
         self._mark_count -= 1
@@ -222,8 +221,7 @@ class Persistence:
             self._on_failure(error)
         self._on_answered()
 
-    def _on_not_marked(self, error: BaseException) -> None:
-        self._mark_count -= 1
+    def _on_failed(self, error: BaseException) -> None:
         self._on_failure(error)
         self._on_answered()
 
