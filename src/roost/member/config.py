@@ -56,6 +56,8 @@ class MemberConfig:
     lease_reads: bool = DEFAULTS.lease_reads
     # The journal's sync moves to a thread when it takes longer than this on average.
     inline_sync_ms_max: float = 5.0
+    # A larger batch is the thread's on any disk: a MiB takes milliseconds.
+    inline_sync_bytes_max: int = 256 << 10
     # How often all of the store is read and checked; 0 = never.
     scrub_interval_s: float = DEFAULTS.scrub_interval
     # Refuse a directory that others than its owner may use, instead of a warning.

@@ -188,6 +188,7 @@ class Parts:
         return Persistence(
             self.home.journal,
             inline_ms_max=self._config.inline_sync_ms_max,
+            inline_bytes_max=self._config.inline_sync_bytes_max,
             on_durable=self._wiring.on_durable,
             on_failure=self._wiring.on_fatal,
             clock_s=self._world.clock_s,

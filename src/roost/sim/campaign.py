@@ -11,7 +11,8 @@ from roost.sim.members.turns import SUSPICIOUS_S, CountedTurns, Turns
 
 _KINDS = (
     "kills", "power_cuts", "partitions", "one_way_cuts", "changes", "transfers", "slow_disks",
-    "clogs", "drift", "lease_reads", "strangers", "copies", "deafness", "garbage", "half_open",
+    "slow_batches", "clogs", "drift", "lease_reads", "strangers", "copies", "deafness", "garbage",
+    "half_open",
 )  # fmt: skip
 
 

@@ -145,7 +145,11 @@ class Keeping:
         self.wrong: list[str] = []
         self.spawned: list[Coroutine[None, None, None]] = []
         self.persistence = Persistence(
-            self.journal, inline_ms_max=1000, on_durable=_ignore, on_failure=_raise
+            self.journal,
+            inline_ms_max=1000,
+            inline_bytes_max=1 << 20,
+            on_durable=_ignore,
+            on_failure=_raise,
         )
         self.custody = Custody(
             cast("Any", self.core),

@@ -128,7 +128,13 @@ class Node:
         self.repair = Repair(
             self.core,
             self.journal,
-            Persistence(self.journal, inline_ms_max=5, on_durable=forbidden, on_failure=forbidden),
+            Persistence(
+                self.journal,
+                inline_ms_max=5,
+                inline_bytes_max=1 << 20,
+                on_durable=forbidden,
+                on_failure=forbidden,
+            ),
             send=lambda _to, it: self.sent.append(b"".join(it)),
             drive=lambda: None,
             on_gone=forbidden,

@@ -12,7 +12,7 @@ import pytest
 from roost.journal import Batch, JournalBroken
 from roost.member.events import DiskSlow, Event
 from roost.member.machine.worker import OneThread, Result, Worker
-from roost.member.pipeline.persistence import INLINE_BYTES_MAX, Persistence
+from roost.member.pipeline.persistence import Persistence
 from roost.raft import Entry, EntryKind, HardState, Ready
 from roost.sim.members.loop import pass_time, run_virtually
 from roost.sim.members.world import SlowWorker
@@ -20,7 +20,7 @@ from roost.testing.patience import PATIENCE_S
 
 pytestmark = pytest.mark.pure("its journal is a fake")
 
-LIMIT_MS = 5.0
+LIMIT_MS, LIMIT_BYTES = 5.0, 100
 
 
 @dataclass
@@ -86,6 +86,7 @@ class Bench:
         self.persistence = Persistence(
             self.journal,  # type: ignore[arg-type]  # the part of a Journal that is used
             inline_ms_max=limit_ms,
+            inline_bytes_max=LIMIT_BYTES,
             on_durable=self._on_durable,
             on_failure=self.errors.append,
             clock_s=lambda: self.journal.now_s,
@@ -183,9 +184,9 @@ def test_a_batch_of_many_bytes_is_the_threads_and_what_is_small_behind_it_is_not
     """Puts of 64 KiB held the loop for each sync of ten (issue 16)."""
     worker = HeldWorker()
     bench = Bench(make_worker=lambda: worker)
-    bench.persist(ms=0.2, size=INLINE_BYTES_MAX)
+    bench.persist(ms=0.2, size=LIMIT_BYTES)
     assert bench.durable == [1]
-    bench.persist(ms=2, size=INLINE_BYTES_MAX + 1)
+    bench.persist(ms=2, size=LIMIT_BYTES + 1)
     assert (bench.durable, len(worker.given)) == ([1], 1)
     bench.persist(ms=0.2)
     bench.persist(ms=0.2)

@@ -137,8 +137,8 @@ def heavy(seed: int, kind: str) -> Swarm:
         drawn, size=3, changes=False, damage=False, delay_s_mean=0.002, clients=2, safety_s=1.0,
         kills=False, power_cuts=False, strangers=False, copies=False, clogs=False, deafness=False,
         garbage=False, one_way_cuts=False, partitions=False, slow_disks=False, transfers=False,
-        window_bytes=256 << 10, queue_bytes=128 << 20, trailing_entries=100, layer_bytes=1 << 20,
-        heavy=kind, heavy_keys=KEYS,
+        slow_batches=False, window_bytes=256 << 10, queue_bytes=128 << 20, trailing_entries=100,
+        layer_bytes=1 << 20, heavy=kind, heavy_keys=KEYS,
     )  # fmt: skip
 
 

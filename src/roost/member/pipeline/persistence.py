@@ -30,8 +30,6 @@ _WEIGHT: Final = 0.05
 _OUTLIER_TIMES: Final = 4
 # Small batches are written inline again when writes take this part of what moved them.
 _RETURN_PART: Final = 0.25
-# A larger batch is the thread's on any disk.
-INLINE_BYTES_MAX: Final = 256 << 10
 
 
 class Group(NamedTuple):
@@ -45,7 +43,8 @@ class Group(NamedTuple):
 class Persistence:
     """Writes Readys to the journal in order and says when each is durable.
 
-    With `inline_ms_max` 0 the thread is used from the start and always.
+    With `inline_ms_max` 0 the thread is used from the start and always, and on any disk for a batch
+    of more than `inline_bytes_max`.
 
     `on_durable(readys)` is told of each Ready once, in order; inline within `persist`, from the
     event loop when the thread was used, and then of all that were written together at once.
@@ -56,6 +55,7 @@ class Persistence:
         journal: Journal,
         *,
         inline_ms_max: float,
+        inline_bytes_max: int,
         on_durable: Callable[[Sequence[Ready]], None],
         on_failure: Callable[[BaseException], None],
         clock_s: Callable[[], float] = perf_counter,
@@ -64,6 +64,7 @@ class Persistence:
         """Start inline; `clock_s` never goes back, `make_worker` makes the thread."""
         self._journal = journal
         self._inline_s_max = inline_ms_max / 1000
+        self._inline_bytes_max = inline_bytes_max
         self._on_durable = on_durable
         self._on_failure = on_failure
         self._clock_s = clock_s
@@ -120,7 +121,7 @@ class Persistence:
             group = self._group()
             batch = self._journal.prepare(group.hard_state, group.entries)
             self._writing_count = group.ready_count
-            if self._is_disk_slow or batch.size > INLINE_BYTES_MAX:
+            if self._is_disk_slow or batch.size > self._inline_bytes_max:
                 self._batch = batch
                 self._submit(partial(self._write_timed, batch), self._on_written)
                 return

@@ -9,7 +9,7 @@ from roost.call import Route
 from roost.errors import RoostError
 from roost.exchange import Reply, Request
 from roost.member import Member, MemberConfig, StoreDamaged, mark_damaged
-from roost.member.errors import MemberRemoved
+from roost.member.errors import CannotRebuild, MemberRemoved
 from roost.peer import PeerConfig, Secrets
 from roost.sim.members.chronicle import Chronicle
 from roost.sim.members.disk import PowerCut
@@ -26,6 +26,8 @@ QUEUE_COUNT_MAX, INCOMING_COUNT_MAX = 256, 64
 HALF_OPEN_COUNT_MAX, HALF_OPEN_HOST_MAX = 16, 6
 # How far the rate of a machine's clock may be off, where clocks drift.
 DRIFT_MAX = 0.06
+# About two entries of what clients put.
+SMALL_BATCH_BYTES = 300
 
 
 class Machine:
@@ -48,6 +50,8 @@ class Machine:
         self.is_starting = False
         self.is_gone = False
         self.is_damaged = False
+        # Its member gave its store up: the others send theirs when it starts.
+        self.wants_store = False
 
     @property
     def has_identity(self) -> bool:
@@ -148,6 +152,7 @@ class Machines(Sequence[Machine]):
             store_layer_bytes_max=swarm.layer_bytes,
             lease_reads=swarm.lease_reads,
             inline_sync_ms_max=0.0 if swarm.slow_disks else 5.0,
+            inline_sync_bytes_max=SMALL_BATCH_BYTES if swarm.slow_batches else 256 << 10,
         )
 
     def add(self) -> Machine:
@@ -177,8 +182,11 @@ class Machines(Sequence[Machine]):
         self._held.append(machine)
         return machine
 
-    async def start(self, machine: Machine) -> None:
-        """Start the member of a machine; one that was added is filled by the cluster first."""
+    async def start(self, machine: Machine, *, is_healed: bool = False) -> None:
+        """Start the member of a machine; one that was added is filled by the cluster first.
+
+        So is one that gave its store up, which may try in vain before all is healed.
+        """
         machine.is_starting = True
         name = machine.config.name
         try:
@@ -189,7 +197,8 @@ class Machines(Sequence[Machine]):
         except RoostError as error:
             self._chronicle.say(f"{name} does not start: {error}")
             machine.is_gone = isinstance(error, MemberRemoved)
-            if machine.is_first and not machine.is_gone:
+            is_excused = isinstance(error, CannotRebuild) and not is_healed
+            if machine.is_first and not machine.is_gone and not is_excused:
                 raise Violation(f"{name} does not start again: {error}") from error
         finally:
             machine.is_starting = False
@@ -204,6 +213,7 @@ class Machines(Sequence[Machine]):
                 prepare=lambda member: self._prepare(machine, member),
             ),
         )
+        machine.wants_store = False
         machine.lives += 1
         self._chronicle.say(f"{config.name} starts at {machine.member.store.applied_index}")
 
@@ -214,11 +224,14 @@ class Machines(Sequence[Machine]):
         member.core.is_checked = not are_counted()
 
     async def start_all(self) -> None:
-        """Start whoever is down and expected to run: those of old, and those that were added."""
-        for machine in self._held:
+        """Start whoever is down and expected to run: those of old, and those that were added.
+
+        Whoever wants the others' store comes behind them, or it would wait for those in vain.
+        """
+        for machine in sorted(self._held, key=lambda it: it.wants_store):
             is_expected = machine.is_first or machine.has_identity or self._was_added(machine)
             if machine.may_start and is_expected:
-                await self.start(machine)
+                await self.start(machine, is_healed=True)
 
     def _was_added(self, machine: Machine) -> bool:
         urls = machine.config.advertise_peer_urls
@@ -237,6 +250,7 @@ class Machines(Sequence[Machine]):
         if isinstance(error, StoreDamaged):
             self._chronicle.say(f"{machine.config.name} stops: {error}")
             mark_damaged(machine.config, str(error), machine.world)
+            machine.wants_store = True
             self.crash(machine, loses_power=False)
             return
         raise Violation(f"a member ended itself: {error!r}") from error

@@ -29,6 +29,8 @@ class Swarm:
     layer_bytes: int
     nemesis_s_mean: float
     slow_disks: bool = False
+    # Some batches are a thread's, the smaller ones between them are not.
+    slow_batches: bool = False
     clogs: bool = False
     drift: bool = False
     lease_reads: bool = False
@@ -97,4 +99,5 @@ class Swarm:
                 round(swarm.delay_s_mean * BYTES_PER_S_MIN),
             ),
             queue_bytes=dice.choice((8 << 10, 256 << 10, 128 << 20)),
+            slow_batches=dice.random() < 0.3,
         )

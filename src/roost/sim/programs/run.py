@@ -37,7 +37,7 @@ _FLAGS = {
     "kills": ("kills",),
     "power_cuts": ("power_cuts",),
     "cuts": ("partitions", "one_way_cuts", "half_open"),
-    "slow_disks": ("slow_disks",),
+    "slow_disks": ("slow_disks", "slow_batches"),
     "slow_links": ("clogs",),
     "drifting_clocks": ("drift",),
     "transfers": ("transfers",),
