@@ -72,7 +72,7 @@ FLOORS = {
         journal | life
         opening
         manifest | reading | replay | hard_state
-        spare | recovery | batch
+        spare | discards | recovery | batch
         segment
         identity
         record | index | twin | privacy | verdicts

@@ -23,6 +23,7 @@ from pathlib import Path
 from crc32c import crc32c
 
 from roost.journal.batch import Batch, JournalConfig, Write, begin_segment
+from roost.journal.discards import Discards
 from roost.journal.disk import Disk, File, OsDisk
 from roost.journal.errors import EntryTooLarge, JournalBroken, JournalDamaged
 from roost.journal.identity import Identity, lock_directory
@@ -74,6 +75,7 @@ class Journal:
             config.segment_bytes,
             is_made_ahead=config.prepares_ahead,
         )
+        self._discards = Discards(disk, self._wal, is_in_background=config.prepares_ahead)
 
     @classmethod
     def open(
@@ -439,7 +441,7 @@ class Journal:
         # names files which are not there, and that is how a lost segment looks.
         with self._poisoned_by_errors():
             self._save_manifest()
-            self._discard(dropped)
+            self._discards.take(dropped)
 
     def begin_behind(self, index: int, term: int) -> None:
         """Forget every entry: the next one follows (index, term), which a snapshot holds.
@@ -466,16 +468,9 @@ class Journal:
                 self.hard_state = HardState(term=term)
                 self._hard.save(self.hard_state)
             self._save_manifest()
-            self._discard(dropped)
-
-    def _discard(self, dropped: Sequence[Segment]) -> None:
-        """Remove the files of segments that the manifest does not name any more."""
-        # One that has no file was placed in memory and never written; nothing is there to remove.
-        for segment in dropped:
-            if segment.file is not None:
-                segment.file.close()
-                self._disk.unlink(segment.path)
-        self._disk.sync_directory(self._wal)
+            self._discards.take(dropped)
+            # Segments are numbered from one again: none of before may go under a new one's name.
+            self._discards.wait()
 
     def lift_fence(self) -> None:
         """The log holds everything again that this member ever promised.
@@ -569,6 +564,7 @@ class Journal:
     def close(self) -> None:
         """Close the files; a journal that is not broken is marked as stopped in order."""
         self.spare.close()
+        self._discards.close()
         # The word "clean" is believed at the next start, and spares it every doubt: it must be
         # the last thing that is written, and not by a journal that has failed.
         if self._broken is None:

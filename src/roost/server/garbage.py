@@ -25,7 +25,7 @@ from time import monotonic
 # All in all it takes the same time with half or twice as many.
 YOUNG, MIDDLE = 2_000, 5
 # How often all are looked at, where the loop has time, and where memory is short.
-EVERY_S, SHORT_EVERY_S = 30.0, 15.0
+EVERY_S, SHORT_EVERY_S = 600.0, 15.0
 # A loop that never has nothing to do is held for it all the same.
 LATEST_S = 3600.0
 _NEVER = 1 << 30
