@@ -118,6 +118,9 @@ def test_page_views_are_counted_while_members_are_gone(tmp_path: Path) -> None:
                 with client.at(endpoint) as one:
                     wait_until(lambda it=one: it.counters.read(name)[name] == 10)  # type: ignore[misc]  # bound at once
             cluster.kill(0, 1)
+            # Once the third has answered, the client has seen that the others are gone: what it
+            # sends to one that has just died it would have to call lost.
+            wait_until(lambda: _reads(client, name) == 10)
             for _ in range(5):
                 visit(application, "/home")
             visit(application, "/about\n" + "x" * 500)

@@ -15,8 +15,11 @@ from roost.testing.patience import PATIENCE_S, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
 WINDOW_S, WINDOWS = 3.0, 4
-# It is 0.7 to 1.1 %, by what else the machine does (2026-11-26); whoever looks too often has more.
-CPU_PART_MAX = 0.02
+# A tick and a heartbeat's worth: 40 to 60 a second, with its keeper (2026-11-28); whoever looks too
+# often has more.
+WAKES_MAX = 100
+# It is 0.7 to 3.7 %, by what else the machine does; whoever computes has more.
+CPU_PART_MAX = 0.1
 RSS_BYTES_MAX = 120 << 20
 KEYS = 100_000
 BATCH = 128
@@ -32,6 +35,17 @@ def cpu_s(pid: int) -> float:
     """Processor time so far; the scheduler counts it in nanoseconds."""
     threads = (each for it in processes(pid) for each in Path(f"/proc/{it}/task").iterdir())
     return sum(int((each / "schedstat").read_text().split()[0]) for each in threads) / 1e9
+
+
+def wakes(pid: int) -> int:
+    """How often its threads have begun to wait so far."""
+    lines = [
+        line
+        for each in processes(pid)
+        for thread in Path(f"/proc/{each}/task").iterdir()
+        for line in (thread / "status").read_text().splitlines()
+    ]
+    return sum(int(line.split()[1]) for line in lines if line.startswith("voluntary_ctxt"))
 
 
 def rss_bytes(pid: int) -> int:
@@ -50,25 +64,29 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield cluster
 
 
-def idle_parts(cluster: Cluster) -> list[float]:
-    """The part of a processor each member used in one window; none may end in it."""
+def idle_costs(cluster: Cluster) -> list[tuple[float, float]]:
+    """Wakes a second and the part of a processor of each member in a window; none may end in it."""
     pids = [cluster.process(position).pid for position in range(3)]
-    started, before = time.monotonic(), [cpu_s(pid) for pid in pids]
+    started, before = time.monotonic(), [(wakes(pid), cpu_s(pid)) for pid in pids]
     with pytest.raises(subprocess.TimeoutExpired):
         cluster.process(0).wait(timeout=WINDOW_S)
     elapsed = time.monotonic() - started
-    return [(cpu_s(pid) - earlier) / elapsed for pid, earlier in zip(pids, before, strict=True)]
+    return [
+        ((wakes(pid) - woken) / elapsed, (cpu_s(pid) - earlier) / elapsed)
+        for pid, (woken, earlier) in zip(pids, before, strict=True)
+    ]
 
 
 def test_an_idle_member_costs_next_to_nothing(cluster: Cluster) -> None:
     """Other work on the machine can only add, so each member's best window counts."""
-    best = [1.0, 1.0, 1.0]
+    best = [(1e9, 1.0)] * 3
     for _ in range(WINDOWS):
-        best = [min(pair) for pair in zip(best, idle_parts(cluster), strict=True)]
-        if max(best) < CPU_PART_MAX:
+        best = [min(pair) for pair in zip(best, idle_costs(cluster), strict=True)]
+        if all(woken_per_s < WAKES_MAX for woken_per_s, _ in best):
             break
-    for position in range(3):
-        assert best[position] < CPU_PART_MAX
+    for position, (woken_per_s, part) in enumerate(best):
+        assert woken_per_s < WAKES_MAX
+        assert part < CPU_PART_MAX
         assert rss_bytes(cluster.process(position).pid) < RSS_BYTES_MAX
 
 

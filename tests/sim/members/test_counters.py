@@ -12,7 +12,7 @@ import pytest
 from roost.sim.campaign import simulate
 from roost.sim.members.swarm import Swarm
 
-SEEDS = range(int(os.environ.get("ROOST_COUNTER_SEEDS", "0"))) or (0, 1, 66)
+SEEDS = range(int(os.environ.get("ROOST_COUNTER_SEEDS", "0"))) or (0, 2, 66)
 
 
 @pytest.mark.slow
