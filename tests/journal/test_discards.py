@@ -1,13 +1,16 @@
 """Segments that nobody needs are removed while the member goes on."""
 
+import os
 import threading
 from dataclasses import replace
+from errno import ENOSPC
 from pathlib import Path
 
 import pytest
 
 from roost.journal import Journal, JournalBroken
-from roost.journal.disk import OsDisk
+from roost.journal.disk import OsDisk, OsFile
+from roost.journal.opening import SPARE_NAME
 from roost.raft import HardState
 from roost.testing.patience import PATIENCE_S, wait_until
 from tests.journal.journals import IDENTITY, config, content, entry
@@ -84,15 +87,64 @@ def test_a_journal_that_begins_anew_waits_until_the_old_names_are_free(directory
     kept.close()
 
 
-def test_a_device_that_fails_in_the_background_is_found_out(directory: Path) -> None:
-    """J15: the next time that something is removed, for until then nobody is harmed."""
+def failed(directory: Path) -> Journal:
+    """One whose device has failed while an old segment was removed."""
     disk = HeldDisk()
     disk.fails = True
     journal = filled(directory, disk)
     journal.compact(50)
     disk.may.set()
+    wait_until(lambda: journal._discards.error is not None)
+    return journal
+
+
+def test_after_an_error_in_the_background_nothing_is_written(directory: Path) -> None:
+    """J15, as if a write of its own had failed."""
+    journal = failed(directory)
+    with pytest.raises(JournalBroken, match="Input/output error"):
+        journal.persist(None, [entry(101)])
+    with pytest.raises(JournalBroken):
+        journal.persist(None, [entry(101)])
+    journal.close()
+
+
+def test_a_journal_that_begins_anew_says_what_failed(directory: Path) -> None:
+    journal = failed(directory)
     with pytest.raises(JournalBroken, match="Input/output error"):
         journal.begin_behind(200, 1)
-    with pytest.raises(JournalBroken):
-        journal.persist(None, [entry(201)])
+    journal.close()
+
+
+def test_after_an_error_in_the_background_no_stop_is_in_order(directory: Path) -> None:
+    journal = failed(directory)
+    journal.close()
+    assert not journal._manifest.held.clean
+
+
+class SmallDisk(HeldDisk):
+    """Has room for so many segments."""
+
+    def __init__(self, room: int) -> None:
+        super().__init__()
+        self._room = room
+
+    def open(self, path: Path, *, create: bool = False) -> OsFile:
+        if create and path.name == SPARE_NAME and len(files(path.parent.parent)) >= self._room:
+            raise OSError(ENOSPC, os.strerror(ENOSPC), str(path))
+        return super().open(path, create=create)
+
+
+def test_room_that_is_given_back_is_waited_for(directory: Path) -> None:
+    """On a full disk, when no reserve is left, a new segment is what was trimmed for."""
+    disk = SmallDisk(room=8)
+    settings = replace(config(), prepares_ahead=True)
+    journal = Journal.open(directory, identity=IDENTITY, disk=disk, config=settings)
+    journal.persist(HardState(1, 0), [])
+    index = 0
+    while len(journal._segments) < 8 or journal._segments[-1].has_room(5020):
+        index += 1
+        journal.persist(None, [entry(index, size=5000)])
+    journal.compact(index - 20)
+    threading.Timer(0.05, disk.may.set).start()
+    journal.persist(None, [entry(index + 1, size=5000)])
     journal.close()

@@ -10,60 +10,49 @@ takes them; each is a descriptor that stays open so long.
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 
 from roost.journal.disk import Disk
 from roost.journal.segment import Segment
 
 
 class Discards:
-    """Those that are being removed."""
+    """Those that are being removed; `error` is what went wrong, of which nobody was told yet."""
 
-    def __init__(self, disk: Disk, directory: Path, *, is_in_background: bool) -> None:
-        """None is; `directory` is where all of them lie."""
+    def __init__(self, disk: Disk, *, is_in_background: bool) -> None:
+        """None is."""
         self._disk = disk
-        self._directory = directory
         self._remover = ThreadPoolExecutor(1, "discards") if is_in_background else None
         # The newest; with one thread it is over when all are.
         self._going: Future[None] | None = None
-        self._error: OSError | None = None
+        self.error: Exception | None = None
 
     def take(self, dropped: Sequence[Segment]) -> None:
         """Remove these, which no manifest names.
 
         Raises:
-            OSError: the device failed, here or at those before.
+            OSError: the device failed, where nothing is done in the background.
 
         """
-        if self._error is not None:
-            raise self._error
         if self._remover is None:
             self._remove(dropped)
         else:
             self._going = self._remover.submit(self._remove_and_note, dropped)
 
     def wait(self) -> None:
-        """Return when none is left.
-
-        Raises:
-            OSError: the device failed.
-
-        """
+        """Return when none is left, or `error` says why some are."""
         if self._going is not None:
             self._going.result()
-        if self._error is not None:
-            raise self._error
 
     def close(self) -> None:
-        """Wait for what is being removed; an error is nothing to whoever writes no more."""
+        """As `wait`; none will come."""
         if self._remover is not None:
             self._remover.shutdown(wait=True)
 
     def _remove_and_note(self, dropped: Sequence[Segment]) -> None:
         try:
             self._remove(dropped)
-        except OSError as error:
-            self._error = error
+        except Exception as error:  # noqa: BLE001 - the journal says so, whatever it is
+            self.error = error
 
     def _remove(self, dropped: Sequence[Segment]) -> None:
         for segment in dropped:
@@ -71,4 +60,5 @@ class Discards:
             if segment.file is not None:
                 segment.file.close()
                 self._disk.unlink(segment.path)
-        self._disk.sync_directory(self._directory)
+        # The directory is not synced: only one is told of an error of that, and it has to be who
+        # makes a segment.  A name that comes back after a crash is put aside.

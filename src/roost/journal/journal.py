@@ -69,13 +69,14 @@ class Journal:
         self._underway: Batch | None = None
         # The first error of the device; nothing is written after it.
         self._broken: BaseException | None = None
+        self._discards = Discards(disk, is_in_background=config.prepares_ahead)
         self.spare = Spare(
             disk,
             self._wal / SPARE_NAME,
             config.segment_bytes,
             is_made_ahead=config.prepares_ahead,
+            wait_for_room=self._discards.wait,
         )
-        self._discards = Discards(disk, self._wal, is_in_background=config.prepares_ahead)
 
     @classmethod
     def open(
@@ -471,6 +472,7 @@ class Journal:
             self._discards.take(dropped)
             # Segments are numbered from one again: none of before may go under a new one's name.
             self._discards.wait()
+        self._refuse_when_broken()
 
     def lift_fence(self) -> None:
         """The log holds everything again that this member ever promised.
@@ -512,6 +514,8 @@ class Journal:
         return work
 
     def _refuse_when_broken(self) -> None:
+        if self._broken is None and self._discards.error is not None:
+            self._break(self._discards.error)
         if self._broken is not None:
             raise JournalBroken("an earlier write failed") from self._broken
 
@@ -565,6 +569,8 @@ class Journal:
         """Close the files; a journal that is not broken is marked as stopped in order."""
         self.spare.close()
         self._discards.close()
+        if self._discards.error is not None:
+            self._broken = self._broken or self._discards.error
         # The word "clean" is believed at the next start, and spares it every doubt: it must be
         # the last thing that is written, and not by a journal that has failed.
         if self._broken is None:

@@ -20,8 +20,19 @@ from roost.journal.segment import Segment
 class Spare:
     """Makes files for segments."""
 
-    def __init__(self, disk: Disk, path: Path, size_bytes: int, *, is_made_ahead: bool) -> None:
-        """`path` is the file's name until it becomes a segment of `size_bytes`."""
+    def __init__(
+        self,
+        disk: Disk,
+        path: Path,
+        size_bytes: int,
+        *,
+        is_made_ahead: bool,
+        wait_for_room: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`path` is the file's name until it becomes a segment of `size_bytes`.
+
+        `wait_for_room()` returns when what is being removed is gone.
+        """
         self._disk = disk
         self.path = path
         self._size_bytes = size_bytes
@@ -29,6 +40,7 @@ class Spare:
         # neither the loop nor the thread that writes batches may wait for them.
         self._maker = ThreadPoolExecutor(1, "segments") if is_made_ahead else None
         self._coming: Future[None] | None = None
+        self._wait_for_room = wait_for_room
         # Called when there is no room for a segment that is needed now.
         self.on_full: Callable[[], None] = lambda: None
         # What is not prepared for is a simulation, which needs none.
@@ -58,18 +70,28 @@ class Spare:
         # is half made would take twice the room and be no sooner there.
         is_whole = coming is None or _is_made(coming)
         if segment.size != self._size_bytes or not is_whole or not self._disk.exists(self.path):
-            try:
-                segments.write_blank(self._disk, self.path, segment.size)
-            except OSError as error:
-                # Only "no space" is no failure of the device; nothing was promised on this file,
-                # so what was written of it does no harm.  The reserve is given up once: if that
-                # is not enough, the second error is final.
-                if error.errno != ENOSPC:
-                    raise
-                self.on_full()
-                segments.write_blank(self._disk, self.path, segment.size)
+            self._make(segment.size)
         # Head and name last: until then it is a blank that any start throws away.
         segments.install(self._disk, self.path, segment, identity)
+
+    def _make(self, size: int) -> None:
+        """Write a blank file now, for which room is made if there is none.
+
+        First what is being removed anyway has to be gone.  The reserve is given up once: if that is
+        not enough, the next error is final.
+        """
+        for make_room in (self._wait_for_room, self.on_full):
+            try:
+                segments.write_blank(self._disk, self.path, size)
+            except OSError as error:
+                # Only "no space" is no failure of the device; nothing was promised on this file,
+                # so what was written of it does no harm.
+                if error.errno != ENOSPC:
+                    raise
+                make_room()
+            else:
+                return
+        segments.write_blank(self._disk, self.path, size)
 
     def close(self) -> None:
         """Wait for what is being written."""

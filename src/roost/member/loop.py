@@ -4,7 +4,7 @@ There is no task here.  Whatever brings news (a frame from a peer, a tick, a loc
 the core and calls `on_news`, which carries out what the core asks (`drive`), in this order:
 
     1. messages that need no disk leave, so that peers write while we write
-    2. hard state and entries become durable (inline, or on a thread when the disk is slow)
+    2. hard state and entries become durable (inline, or on a thread: large batches, slow disks)
     3. messages that promise something leave
     4. committed entries are applied; callers, readers and observers learn of it
 
@@ -165,10 +165,7 @@ class Loop:
             self._event_loop.call_soon(self._run_turn)
 
     def _run_turn(self) -> None:
-        """Execute, forward and confirm everything that arrived in this turn.
-
-        What takes many turns gets its slice here, once in each.
-        """
+        """Execute, forward and confirm all that arrived; what takes many turns gets its slice."""
         self._is_scheduled = False
         if self.is_stopped:
             return
@@ -189,7 +186,10 @@ class Loop:
             self.schedule()
 
     def _release(self) -> None:
-        self._executor.release()
+        try:
+            self._executor.release()
+        except Exception as error:  # noqa: BLE001 - whatever it is, our state is in doubt
+            self.fail(error)
         self.on_news()
 
     def _on_unreachable(self, member_id: int) -> None:

@@ -200,6 +200,28 @@ def test_a_batch_of_many_bytes_is_the_threads_and_what_is_small_behind_it_is_not
     assert not bench.persistence.uses_thread
 
 
+def test_large_batches_do_not_make_a_fast_disk_a_slow_one() -> None:
+    worker = HeldWorker()
+    bench = Bench(make_worker=lambda: worker)
+    for _ in range(20):
+        bench.persist(ms=2 * LIMIT_MS, size=LIMIT_BYTES + 1)
+        worker.given.pop()()
+    assert bench.persistence.mean_ms > LIMIT_MS
+    assert not bench.persistence.uses_thread
+    bench.persist(ms=0.2)
+    assert not worker.given
+
+
+def test_a_device_that_fails_in_the_loop_is_told_whoever_has_called() -> None:
+    """A timer had, and nobody heard of it: the member lived on, and wrote nothing any more."""
+    bench = Bench()
+    bench.journal.fails = True
+    with pytest.raises(JournalBroken):
+        bench.persist(ms=0.2)
+    assert [type(it) for it in bench.errors] == [JournalBroken]
+    assert bench.durable == []
+
+
 def test_an_errand_in_the_journal_is_done_between_two_writes() -> None:
     """The journal was never trimmed while something always waited for the thread."""
     worker, done = HeldWorker(), list[int]()

@@ -92,6 +92,13 @@ export function turns() {
   };
 }
 
+/** Do something again and again, until somebody leaves. */
+export function every(milliseconds, work, signal) {
+  if (signal.aborted) return;
+  const timer = setInterval(work, milliseconds);
+  signal.addEventListener("abort", () => clearInterval(timer));
+}
+
 /** Run what a button does; what is refused is said. */
 export function doing(work) {
   return async (event) => {

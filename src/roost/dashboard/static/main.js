@@ -26,16 +26,18 @@ async function enter() {
   const { signal } = leaving;
   const { name, title, rest } = address();
   document.title = `${title} – Roost`;
+  // Of its own: what a room still adds when somebody has left it is seen nowhere.
+  const inside = h("div", {}, h("h1", {}, title));
   fill(document.getElementById("rooms"), ROOMS.map(([it, text]) =>
     h("a", { href: `#/${it}`, "aria-current": it === name && "page" }, text)));
   try {
     const room = await import(`./rooms/${name}.js`);
     if (signal.aborted) return;
-    fill(place, h("h1", {}, title));
-    await room.open(place, { cluster, rest, signal, again: enter });
+    fill(place, inside);
+    await room.open(inside, { cluster, rest, signal, again: enter });
   } catch (error) {
     if (signal.aborted) return;
-    if (isDenied(error)) place.append(denied());
+    if (isDenied(error)) inside.append(denied());
     else say(error.message, true);
   }
 }

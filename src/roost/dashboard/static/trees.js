@@ -1,7 +1,7 @@
 // The trees of the store: what they are for, what is in them, row by row; keys and bytes when somebody has them counted.
 
 import { page } from "./api.js";
-import { button, command, doing, fill, h, table } from "./dom.js";
+import { button, command, doing, fill, h, table, turns } from "./dom.js";
 import { bytesText, numberText, shellText } from "./words.js";
 
 const number = (name) => ({ name, isNumber: true });
@@ -15,15 +15,18 @@ export function treesCard(signal) {
   const list = h("div", { id: "trees" }), rows = h("div", { id: "rows" }), told = h("p", { class: "quiet", role: "status" });
   let held = [], after = "", counts = null;
 
-  const look = async (tree, from = "", before = []) => {
+  const looks = turns();
+  const look = (tree) => goOn(looks(), tree);
+  const goOn = async (isOld, tree, from = "", before = []) => {
     // Not in the address: a key may be longer than one can be.
     const body = JSON.stringify({ tree, from, limit: 100 });
     const said = await page("trees/rows", { method: "POST", body, headers: { "content-type": "application/json" }, isRepeatable: true, signal });
+    if (isOld()) return;
     const all = [...before, ...said.rows];
     fill(rows, table(`Rows of ${tree}`, ["Key", "Value"], all.map((it) =>
       [h("code", {}, shownText(it.key, it.key_bytes)), h("code", {}, shownText(it.value, it.value_bytes))])),
     all.length ? [] : h("p", { class: "quiet" }, "There are none so far."),
-    said.rest ? button(`More of ${tree}`, doing(() => look(tree, said.rest, all))) : h("p", { class: "quiet" }, "That is all."),
+    said.rest ? button(`More of ${tree}`, doing(() => goOn(isOld, tree, said.rest, all))) : h("p", { class: "quiet" }, "That is all."),
     command(`roost dump DATA_DIR ${shellText(tree)}`));
   };
   const show = () => {

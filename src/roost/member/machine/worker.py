@@ -1,6 +1,6 @@
-"""A thread that does one thing after another: what writes the journal while the disk is slow.
+"""A thread that does one thing after another: what writes large batches, and all on a slow disk.
 
-Every batch goes through it then, so it costs little: a queue that waits in C, and one wake-up of
+Many batches go through it then, so it costs little: a queue that waits in C, and one wake-up of
 the loop for each answer.  A pool of one thread, with a future for each, is a dozen locks and some
 thirty calls more.
 """

@@ -69,6 +69,8 @@ class Persistence:
         self._on_failure = on_failure
         self._clock_s = clock_s
         self._mean_s = 0.0
+        # Of batches that may be written inline: from large ones nothing follows for those.
+        self._small_mean_s = 0.0
         self.syncs = Histogram()
         # What takes so long is told, once, until it is faster again.
         self.slow_s = float("inf")
@@ -78,10 +80,10 @@ class Persistence:
         # Made when it is first needed, and kept.
         self._worker: Worker | None = None
         self._is_disk_slow = not inline_ms_max
-        # Readys handed to the thread, oldest first.  Bounded by the core: it proposes no more
+        # Readys that are not durable, oldest first.  Bounded by the core: it proposes no more
         # than its uncommitted bytes, and takes no more than its in-flight windows from peers.
         self._outstanding: deque[Ready] = deque()
-        self._writing_count = 0  # those at the front that the thread has
+        self._writing_count = 0  # those at the front that are being written
         self._batch: Batch | None = None
         self._errand: Callable[[], None] | None = None
         self._mark_count = 0
@@ -112,8 +114,14 @@ class Persistence:
             self._on_durable((ready,))
             return
         self._outstanding.append(ready)
-        if not self._writing_count:
+        if self._writing_count:
+            return
+        try:
             self._write_what_waits()
+        except Exception as error:
+            # Whoever called may be told by nobody, and all that follows would wait for ever.
+            self._on_failure(error)
+            raise
 
     def _write_what_waits(self) -> None:
         """Write it as one batch: now, or by the thread, which goes on with what comes meanwhile."""
@@ -162,9 +170,12 @@ class Persistence:
         self._is_told_slow = took_s >= self.slow_s
         took_s = min(took_s, _OUTLIER_TIMES * self._inline_s_max)
         self._mean_s += _WEIGHT * (took_s - self._mean_s)
-        if self._mean_s > self._inline_s_max:
+        if batch.size > self._inline_bytes_max:
+            return
+        self._small_mean_s += _WEIGHT * (took_s - self._small_mean_s)
+        if self._small_mean_s > self._inline_s_max:
             self._is_disk_slow = True
-        elif self._mean_s < self._inline_s_max * _RETURN_PART:
+        elif self._small_mean_s < self._inline_s_max * _RETURN_PART:
             self._is_disk_slow = False
 
     def _write_timed(self, batch: Batch) -> float:

@@ -1,7 +1,7 @@
 // Counters: a list by prefix, each member's part of one, changes; links between members, purges.
 
 import { page } from "../api.js";
-import { agreed, button, command, doing, field, fill, h, refresh, say, table, turns } from "../dom.js";
+import { agreed, button, command, doing, every, field, fill, h, refresh, say, table, turns } from "../dom.js";
 import { bar } from "../progress.js";
 import { bytesText, countText, durationText, numberText, shellText } from "../words.js";
 
@@ -17,15 +17,16 @@ function listing(place, signal) {
   const name = field("Count", { placeholder: "name", required: true }), by = field("by", { type: "number", value: 1 });
   const list = h("div", { id: "counters" }), parts = h("div", { id: "parts" });
   const looks = turns(), takenApart = turns();
-  const show = async (after = "", held = []) => {
-    const isOld = looks();
-    const said = await page(`/counters?prefix=${encodeURIComponent(prefix.input.value)}&limit=${PAGE}&after=${encodeURIComponent(after)}`);
+  const show = () => goOn(looks(), prefix.input.value);
+  // More is of the list that is shown, whatever stands in the field by now.
+  const goOn = async (isOld, begin, after = "", held = []) => {
+    const said = await page(`/counters?prefix=${encodeURIComponent(begin)}&limit=${PAGE}&after=${encodeURIComponent(after)}`);
     const rows = [...held, ...Object.entries(said.counters)];
     if (signal.aborted || isOld()) return;
     fill(list, rows.length ? table("Counters", ["Name", { name: "Value", isNumber: true }, ""], rows.map(([it, value]) =>
       [it, numberText(value), button("Parts", doing(() => showParts(it)), { class: "small", "aria-label": `Parts of ${it}` })]))
       : h("p", { class: "quiet" }, "There are none."),
-    said.after ? button("More", doing(() => show(said.after, rows))) : []);
+    said.after ? button("More", doing(() => goOn(isOld, begin, said.after, rows))) : []);
   };
   const count = async (it, change) => {
     await page("/counters/increment", { method: "POST", body: JSON.stringify([[it, change]]), headers: keyed() });
@@ -42,8 +43,9 @@ function listing(place, signal) {
       button("Delete it", doing(async () => {
         if (!await agreed(`Delete the counter ${it}`, ["Its value will be gone. What is counted at this moment elsewhere may bring it back.",
           `roost counter rm ${shellText(it)}`], "Delete it")) return;
+        const isOther = takenApart();
         await page(`/counters/${encodeURIComponent(it)}`, { method: "DELETE", headers: keyed() });
-        fill(parts);
+        if (!isOther()) fill(parts);
         await show();
       }), { class: "danger" })), command(`roost counter raw ${shellText(it)}`));
   };
@@ -93,6 +95,5 @@ export async function open(place, { signal }) {
     command("roost counter links")));
   const look = () => standing(links, joining, signal).catch((error) => say(error.message, true));
   await look();
-  const timer = setInterval(look, LOOK_MS);
-  signal.addEventListener("abort", () => clearInterval(timer));
+  every(LOOK_MS, look, signal);
 }

@@ -75,20 +75,20 @@ function queues() {
   const shown = h("div", { id: "queue" });
   const looks = turns();
   const look = doing(async () => {
-    const isOld = looks();
+    const isOld = looks(), line = name.input.value;
     if (ofV2.input.checked) {
-      const line = await v2Line(name.input.value);
-      if (!isOld()) fill(shown, line, command(`curl ${location.origin}/mod/v2/lock/${shellText(name.input.value)}`));
+      const places = await v2Line(line);
+      if (!isOld()) fill(shown, places, command(`curl ${location.origin}/mod/v2/lock/${shellText(line)}`));
       return;
     }
-    const prefix = bytesOf(`${name.input.value}/`);
+    const prefix = bytesOf(`${line}/`);
     const said = await call("kv/range", { key: toBase64(prefix), range_end: toBase64(prefixEnd(prefix)), limit: 1000,
       sort_target: "CREATE", sort_order: "ASCEND" });
     if (isOld()) return;
     fill(shown, said.kvs?.length
-      ? table(`The line of ${name.input.value}`, ["Who", "Fencing revision", "Key", "Value", "Lease"], queueRows(said.kvs))
+      ? table(`The line of ${line}`, ["Who", "Fencing revision", "Key", "Value", "Lease"], queueRows(said.kvs))
       : h("p", {}, "Nobody holds it, and nobody waits."),
-    command(`roost elect --listen ${shellText(name.input.value)}`));
+    command(`roost elect --listen ${shellText(line)}`));
   });
   const known = h("p", { class: "row", id: "lines" });
   const found = (names) => fill(known, names.length ? ["Lines that the leases above stand in:", ...names.map((it) =>

@@ -1,7 +1,7 @@
 // The member that serves this page: who it is, all its figures as they change, its addresses.
 
 import { isDenied, mayAll, page } from "../api.js";
-import { button, command, doing, field, fill, h, refresh, say, table } from "../dom.js";
+import { button, command, doing, every, field, fill, h, refresh, say, table } from "../dom.js";
 import { protocolsOf, servicesOf } from "../endpoints.js";
 import { durationText, momentText, numberText } from "../words.js";
 
@@ -123,6 +123,5 @@ export async function open(place, { cluster, signal }) {
   cluster.addEventListener("state", showAbout, { signal });
   showAbout();
   await quietly();
-  const timer = setInterval(quietly, LOOK_MS);
-  signal.addEventListener("abort", () => clearInterval(timer));
+  every(LOOK_MS, quietly, signal);
 }

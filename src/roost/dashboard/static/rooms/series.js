@@ -60,18 +60,22 @@ class Room {
     throw new Error(`${SHOWN_MAX} lines are all that can be told apart`);
   }
 
-  async look(after = "", held = []) {
+  look() {
     const asked = new URLSearchParams({ limit: LIST, counts: "true", values: "true" });
     for (const [name, it] of [["prefix", this.prefix], ["tag", this.tag]]) if (it.input.value) asked.set(name, it.input.value);
+    return this.goOn(this.looks(), asked);
+  }
+
+  // More is of the list that is shown, whatever stands in the fields by now.
+  async goOn(isOld, asked, after = "", held = []) {
     if (after) asked.set("after", after);
-    const isOld = this.looks();
     const said = await page(`/series?${asked}`);
     if (this.signal.aborted || isOld()) return;
     const rows = [...held, ...said.series];
     fill(this.list, rows.length ? table("Series", ["", "Name", "Tags", "First", "Last", { name: "Last value", isNumber: true },
       { name: "Points", isNumber: true },
       { name: "Bytes a point", isNumber: true }], rows.map((it) => this.row(it))) : h("p", { class: "quiet" }, "There are none."),
-    said.after ? button("More", doing(() => this.look(said.after, rows))) : []);
+    said.after ? button("More", doing(() => this.goOn(isOld, asked, said.after, rows))) : []);
   }
 
   row(it) {
