@@ -15,7 +15,7 @@ from roost.client import Client, Permission, Put
 from roost.testing.cluster import Cluster
 from roost.testing.patience import wait_until
 from tests.dashboard.browser import CHROMIUM, WHY_NOT, Browser, Page
-from tests.dashboard.using import HOSTILE, agree, hold_answers, pretend, room
+from tests.dashboard.using import HOSTILE, agree, hold_answers, pretend, room, write_minutes
 
 pytestmark = [
     pytest.mark.slow,
@@ -225,11 +225,7 @@ def test_a_counter_is_deleted_and_what_was_deleted_is_purged(page: Page) -> None
 
 def test_an_answer_that_comes_after_a_later_one_changes_nothing(page: Page) -> None:
     """Two boxes were ticked, and the graph of the first stood in the end (a busy machine)."""
-    lines = "".join(f"late,room=a v={at % 7} {at * 60}\n" for at in range(1, 2000))
-    page.evaluate(
-        f"fetch('/write?precision=s', {{method: 'POST', body: {json.dumps(lines)}}})"
-        ".then((it) => it.status)"
-    )
+    write_minutes(page, "late")
     hold_answers(page, "series", "/series/query")
     page.wait_text("late.v{room=a}", "#series")
     page.click("[...document.querySelectorAll('#series input')].at(-1)")
@@ -245,11 +241,7 @@ def test_an_answer_that_comes_after_a_later_one_changes_nothing(page: Page) -> N
 
 
 def test_series_are_drawn_with_their_band(page: Page) -> None:
-    lines = "".join(f"heat,room=a v={at % 7} {at * 60}\n" for at in range(1, 2000))
-    page.evaluate(
-        f"fetch('/write?precision=s', {{method: 'POST', body: {json.dumps(lines)}}})"
-        ".then((it) => it.status)"
-    )
+    write_minutes(page, "heat")
     room(page, "series")
     page.wait_text("heat.v{room=a}", "#series")
     # The last of them, 1999 % 7, beside how many there are.

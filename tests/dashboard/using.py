@@ -26,6 +26,15 @@ def pretend(page: Page, name: str, path: str, field: str, value: object) -> None
     room(page, name)
 
 
+def write_minutes(page: Page, name: str) -> None:
+    """A point a minute of NAME.v{room=a}, 1,999 of them, from 1970 on."""
+    lines = "".join(f"{name},room=a v={at % 7} {at * 60}\n" for at in range(1, 2000))
+    page.evaluate(
+        f"fetch('/write?precision=s', {{method: 'POST', body: {json.dumps(lines)}}})"
+        ".then((it) => it.status)"
+    )
+
+
 def hold_answers(page: Page, name: str, path: str) -> None:
     """In a room of a new page: after `holdNext()` the next answer comes behind the one after it.
 

@@ -82,8 +82,8 @@ export function say(text, isBad = false) {
     button("Close", () => fill(place), { class: "small" })) : []);
 }
 
-/** For questions that replace one another: `asked()` at each gives a function that says whether a
-    later one was asked meanwhile.  Answers come in any order, and the last question's is shown. */
+/** For questions that replace one another: `asked = turns()`, then `isOld = asked()` at each, and
+    `isOld()` says whether a later one was asked meanwhile.  Answers come in any order. */
 export function turns() {
   let newest = 0;
   return () => {
